@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* tls.h: contexts and facts of TLS 1.2 and 1.3 (OpenSSL 3).  The handshakes are in stream.h. */
+#pragma once
+
+#include "base/base.h"
+#include "base/err.h"
+#include "base/str.h"
+
+struct tls_context; /* Immutable once made; shared by reference between loops. */
+
+/* For servers: a PEM chain and its key.  WHY names the file and the cure.
+ * PURPOSE_MAIL_EXCHANGE takes weaker clients (opportunistic TLS of port 25), the other does not. */
+enum err tls_server_new(const char *cert_file, const char *key_file, struct tls_context **context,
+                        struct why *why);
+/* For clients: the system's roots, and CA_FILE beside them when not NULL. */
+enum err tls_client_new(const char *ca_file, struct tls_context **context, struct why *why);
+struct tls_context *tls_context_ref(struct tls_context *context);
+void tls_context_unref(struct tls_context *context); /* NULL is fine. */
+
+enum tls_verify {
+    TLS_VERIFY_NONE,   /* Encrypt only; the result of the check is recorded all the same. */
+    TLS_VERIFY_PKIX,   /* The chain must lead to a root and name the server: else ERR_TLS. */
+};
+
+struct tls_client_options {
+    str server_name;   /* For SNI and for the check of the certificate. */
+    enum tls_verify verify;
+};
+
+struct tls_info {
+    char version[16];      /* "TLSv1.3" */
+    char cipher[64];       /* "TLS_AES_256_GCM_SHA384" */
+    bool peer_has_cert;
+    bool verified;         /* The peer's chain led to a root and named the server. */
+    char verify_text[96];  /* Why not, or "ok". */
+    uint8_t exporter[32];  /* tls-exporter channel binding (RFC 9266). */
+    bool has_exporter;
+    char sni[256];         /* Server side: the name that the client asked for. */
+};
