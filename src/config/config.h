@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* config.h: what the administrator wants, as one immutable snapshot.
+ *
+ * A snapshot is made once from outpost.conf and shared by reference between the loops; a reload makes
+ * a new one, and a session that holds the old one keeps it until it ends.  Every field below is
+ * one row of the table in options.c, from which the parser, `outpost config show`, `config explain`
+ * and outpost.conf(5) come.  Every str here has a NUL behind its last byte, so that .ptr serves
+ * system calls; a text that was not set has len 0.  Paths are absolute, or relative to the working
+ * directory only when the file's own name was.
+ */
+#pragma once
+
+#include "base/base.h"
+#include "base/err.h"
+#include "base/instant.h"
+#include "base/ipaddr.h"
+#include "base/str.h"
+#include "config/relay.h"
+#include "runtime/dns.h"
+#include "runtime/log.h"
+
+struct config_texts {
+    str *items;
+    size_t count;
+};
+
+struct config_networks {
+    struct network *items;
+    size_t count;
+};
+
+struct config_endpoints {
+    struct endpoint *items;
+    size_t count;
+};
+
+struct config_addrs {
+    ipaddr *items;
+    size_t count;
+};
+
+struct config_stubs {
+    struct dns_stub *items;
+    size_t count;
+};
+
+struct config_server {
+    str hostname;
+    str data_dir;
+    str user;
+    str postmaster;
+    unsigned loops; /* 0: one for each core. */
+    bool sandbox;
+};
+
+enum listen_kind {
+    LISTEN_AUTO, /* The block's name says it; never seen after loading. */
+    LISTEN_SMTP,
+    LISTEN_SUBMISSION,
+    LISTEN_SUBMISSIONS,
+    LISTEN_POP3,
+    LISTEN_POP3S,
+    LISTEN_LMTP,
+};
+
+enum listen_tls {
+    LISTEN_TLS_AUTO, /* The kind says it; never seen after loading. */
+    LISTEN_TLS_NONE,
+    LISTEN_TLS_STARTTLS,
+    LISTEN_TLS_IMPLICIT,
+};
+
+struct config_listen {
+    str name;
+    enum listen_kind kind;
+    enum listen_tls tls;
+    struct config_endpoints address;
+    struct config_networks proxy_protocol; /* Peers that must begin with a PROXY header. */
+    unsigned connections_max;
+};
+
+struct config_tls {
+    str certificate; /* Empty: no TLS is offered. */
+    str key;
+    str ca_file;     /* Roots beside the system's, for connections that we make. */
+};
+
+struct config_dns {
+    struct config_endpoints forwarders;
+    struct config_stubs stub;
+    str trust_anchor_file;
+    struct config_texts trust_anchor;
+    str hosts_file;
+    duration timeout;
+};
+
+struct config_trust {
+    struct config_networks network; /* May relay without login. */
+};
+
+/* The ceilings of what a client of SMTP can make us hold or wait for. */
+struct config_smtp {
+    uint64_t message_size_max;
+    unsigned recipients_max;         /* Of one message. */
+    unsigned command_line_max;       /* Bytes, with CRLF. */
+    unsigned auth_line_max;
+    unsigned text_line_max;          /* Of a message. */
+    uint64_t header_size_max;
+    unsigned header_fields_max;
+    unsigned hops_max;               /* Received fields. */
+    unsigned commands_max;           /* In one session. */
+    unsigned errors_max;
+    unsigned unknown_recipients_max;
+    unsigned auth_failures_max;
+    unsigned messages_max;
+    unsigned connections_per_address_max;
+    uint64_t transaction_memory_max; /* The arena of one transaction. */
+    duration command_timeout;
+    duration data_timeout;           /* Between two blocks of a message. */
+    duration message_timeout;        /* A whole message. */
+    duration handshake_timeout;      /* TLS. */
+    duration session_timeout;
+    str greeting;
+};
+
+struct config_auth {
+    struct config_texts mechanisms;
+    duration cache_time;             /* A verified login is not hashed again. */
+    unsigned wrong_secrets_account_max; /* Distinct wrong secrets for one account in the window. */
+    unsigned wrong_secrets_network_max;
+    duration window;
+    duration lock_time;
+    duration failure_delay;
+    unsigned hash_parallel_max;
+};
+
+struct config_delivery {
+    duration retry_min;
+    duration retry_max;
+    duration delay_warning; /* 0: none */
+    duration expire;
+    duration expire_bounce;
+    duration connect_timeout;
+    duration greeting_timeout;
+    duration command_timeout;
+    duration data_timeout;  /* Between two blocks of a message. */
+    duration final_timeout; /* For the answer to the final dot. */
+    duration idle_time;     /* How long a connection is kept for the next message. */
+    unsigned connections_max;
+    unsigned site_connections_max;
+    unsigned messages_per_connection;
+    unsigned recipients_per_transaction;
+    unsigned hosts_max; /* MX hosts and addresses that one attempt tries. */
+    unsigned reply_size_max;
+    unsigned smtp_port;
+    enum relay_tls tls;
+    bool prefer_ipv6;
+    str helo_name; /* Empty: hostname */
+    struct config_addrs source;
+};
+
+/* One way out that is not the MX: the block `relay`, and each block `route`. */
+struct config_route {
+    str name;
+    struct config_texts domain; /* Recipient domains; ".example.org" holds for what is below it. */
+    struct config_texts sender; /* "ann@example.org" or "example.org" */
+    struct relay_target to;     /* kind is RELAY_NONE in an unset `relay`. */
+    str username;               /* These four are merged into `to` after loading. */
+    str password_file;
+    enum relay_tls tls;
+    enum relay_auth auth;
+    enum relay_verify verify;
+    unsigned connections_max;   /* 0: as delivery */
+};
+
+enum limit_preset { LIMIT_UNLIMITED, LIMIT_GMAIL, LIMIT_WORKSPACE, LIMIT_SMALL_HOST };
+
+/* What one account may send, unless the directory says otherwise for it or its domain.
+ * 0: what the preset says; in a preset, 0: no limit.  config_limits() does the merging. */
+struct config_limits {
+    enum limit_preset preset;
+    unsigned recipients_per_message;
+    unsigned messages_per_day;
+    unsigned recipients_per_day;
+    unsigned new_recipients_per_day;
+    unsigned system_messages_per_day; /* All accounts together; 0: no limit. */
+    unsigned system_recipients_per_day;
+};
+
+struct config_store {
+    uint64_t segment_size;
+    uint64_t body_file_over;  /* Larger messages get a file of their own. */
+    uint64_t free_space_min;  /* Below it new mail is put off with 452. */
+    uint64_t mailbox_size_max;
+    unsigned queue_max;       /* Recipients waiting; above it new mail is put off. */
+};
+
+struct config_events {
+    duration retention;
+    bool dialogue;
+};
+
+struct config_pop3 {
+    duration idle_timeout;
+    unsigned command_line_max;
+    unsigned commands_max;
+    unsigned errors_max;
+    unsigned auth_failures_max;
+    unsigned connections_per_account_max;
+};
+
+struct config_log {
+    enum log_level level;
+};
+
+struct config {
+    str path; /* Of the file; empty for config_default(). */
+    struct config_server server;
+    struct config_tls tls;
+    struct config_dns dns;
+    struct config_trust trust;
+    struct config_smtp smtp;
+    struct config_auth auth;
+    struct config_delivery delivery;
+    struct config_limits limits;
+    struct config_store store;
+    struct config_events events;
+    struct config_pop3 pop3;
+    struct config_log log;
+    struct config_route relay; /* For everything that no route takes. */
+
+    struct config_listen *listeners;
+    size_t listener_count;
+    struct config_route *routes;
+    size_t route_count;
+
+    struct config_body *body; /* Memory, references, and where each value came from. */
+};
+
+/* One thing that is wrong with a file. */
+struct config_problem {
+    unsigned line; /* From 1; 0 when it concerns the whole file. */
+    unsigned column;
+    char text[256];
+    char cure[256];
+};
+
+enum { CONFIG_PROBLEMS_MAX = 50 };
+
+struct config_problems {
+    struct config_problem *items;
+    size_t count;
+};
+
+void config_problems_done(struct config_problems *problems);
+
+/* Reads PATH.  On failure every problem is listed, up to the maximum: ERR_NOT_FOUND or ERR_IO when the
+ * file cannot be read, ERR_SYNTAX when it says something wrong.  The reference is the caller's. */
+enum err config_load(const char *path, struct config **config, struct config_problems *problems);
+/* The same from TEXT, as if it stood in a file named PATH. */
+enum err config_parse(str text, const char *path, struct config **config,
+                      struct config_problems *problems);
+/* What holds when the file is empty. */
+struct config *config_default(void);
+
+struct config *config_ref(const struct config *config);
+void config_unref(const struct config *config); /* NULL is fine. */
+void config_drop(struct config **config);
+
+/* The figures of PRESET, or of the preset with what the file sets beside it. */
+struct config_limits config_limits_of_preset(enum limit_preset preset);
+bool config_preset_parse(str name, enum limit_preset *preset);
+const char *config_preset_name(enum limit_preset preset);
+struct config_limits config_limits(const struct config *config);
+
+/* A file below the data directory, NUL-terminated: config_data_path(c, path, sizeof path, "control.sock").
+ * False when it does not fit. */
+bool config_data_path(const struct config *config, char *path, size_t size, const char *name);
