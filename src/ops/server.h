@@ -2,9 +2,9 @@
 /* server.h: the whole of the server in one process, assembled from a configuration snapshot.
  *
  * server_start() opens the databases and the spool, gives what the spool found to the queue, starts
- * the deliveries and then the listeners; server_stop() goes the same way back.  Production runs it by
- * server_run(); the dialogues start it in a fiber of a simulated world, where each listener of the
- * configuration is opened at its endpoint of the simulated network.
+ * the deliveries and then the listeners; server_stop() goes the same way back.  Production runs it
+ * by server_run(); the dialogues start it in a fiber of a simulated world, where each listener of
+ * the configuration is opened at its endpoint of the simulated network.
  */
 #pragma once
 
@@ -27,13 +27,13 @@ struct server_socket {
 };
 
 struct server_options {
-    struct config *config;               /* Taken by reference. */
-    const char *config_path;             /* For reload; NULL: server_reload() is refused. */
-    bool simulated;                      /* Listeners on the simulated network; sockets are ignored. */
+    struct config *config;   /* Taken by reference. */
+    const char *config_path; /* For reload; NULL: server_reload() is refused. */
+    bool simulated;          /* Listeners on the simulated network; sockets are ignored. */
     const struct server_socket *sockets; /* Bound by the supervisor. */
     size_t socket_count;
-    int notify_fd;                       /* Where "ready" and the like are written; -1: nowhere. */
-    bool wait_for_spool;                 /* Another process may be about to leave it: wait. */
+    int notify_fd;       /* Where "ready" and the like are written; -1: nowhere. */
+    bool wait_for_spool; /* Another process may be about to leave it: wait. */
 };
 
 /* In a fiber on loop 0.  On failure nothing is left running, and WHY names what to do. */
@@ -53,7 +53,7 @@ struct limits *server_limits(struct server *server);
 struct queue *server_queue(struct server *server);
 struct spool *server_spool(struct server *server);
 
-/* The server process: starts the loops and the server, obeys signals, returns after an orderly stop.
- * SIGTERM and SIGINT stop, SIGUSR1 stops with more patience (somebody takes over), SIGHUP reloads.
- * The caller has blocked these signals. */
+/* The server process: starts the loops and the server, obeys signals, returns after an orderly
+ * stop. SIGTERM and SIGINT stop, SIGUSR1 stops with more patience (somebody takes over), SIGHUP
+ * reloads. The caller has blocked these signals. */
 enum err server_run(const struct server_options *options, struct why *why);
