@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* schedule.h: who is due when, and whose turn it is: tables, without I/O, locks or a clock.
+ *
+ * A row is a recipient who waits.  It is scheduled until its time comes, then ready, and running
+ * while a delivery has it.  Rows of one route (a domain, a smarthost, this machine) form a target;
+ * targets with the same set of hosts share a site, which bounds connections and backs off as one.
+ *
+ *            schedule_tick             schedule_take             schedule_row_done
+ *   SCHEDULED ----------> READY (in a turn) --------> RUNNING ------------------> (freed)
+ *       ^                   |   ^                        |
+ *       |  schedule_hold    v   | schedule_release       |
+ *       |                 HELD -+                        |
+ *       +------------------ schedule_row_defer ----------+
+ *
+ * Turns are fair between the senders of a target, the targets of a site, and the sites.  All times
+ * are handed in; the owner (queue.c) holds its lock around every call.
+ */
+#pragma once
+
+#include "base/base.h"
+#include "base/heap.h"
+#include "base/instant.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/msgid.h"
+#include "base/rand.h"
+#include "base/str.h"
+
+enum { SCHEDULE_TURNS = 16, SCHEDULE_IDLE_TARGETS = 2048 };
+
+struct schedule_limits {
+    duration retry_min;      /* Doubled after each attempt up to */
+    duration retry_max;
+    duration expire;         /* After acceptance. */
+    duration bounce_expire;  /* The same for reports. */
+    duration warn;           /* Delay report; 0: none. */
+    unsigned site_slots;     /* Connections to one site. */
+    unsigned slots;          /* Connections in all. */
+};
+
+enum schedule_state {
+    ROW_SCHEDULED, /* In the heap until due. */
+    ROW_READY,     /* In a turn of its target; in the heap for its warning or expiry. */
+    ROW_RUNNING,   /* A delivery, or a settlement, has it. */
+    ROW_HELD,
+    ROW_DONE,
+};
+
+struct schedule_target;
+struct schedule_message;
+
+struct schedule_row {
+    struct heap_item timer;
+    struct link link; /* In a turn, or in a batch. */
+    struct schedule_message *message;
+    struct schedule_target *target;
+    instant due;
+    uint32_t index; /* Of the recipient in the envelope. */
+    uint16_t attempts;
+    uint8_t state;
+    bool held : 1;           /* Also while running: to be held afterwards. */
+    bool delay_reported : 1;
+    bool expires_now : 1;    /* Wanted by an operator: bounce at the next tick. */
+};
+
+struct schedule_message {
+    msgid id;
+    struct schedule_message *next; /* In its bucket. */
+    instant received_at;
+    uint64_t sender;   /* Hash of the account or the sender's domain. */
+    void *results;     /* The owner's: outcomes that wait to be written. */
+    uint32_t waiting;  /* Rows that are not done. */
+    uint32_t users;    /* Deliveries and settlements that hold on to it. */
+    uint32_t row_count;
+    bool is_report;
+    bool settling;     /* The owner's. */
+    bool untold;       /* The owner's: a note must be written before it may be forgotten. */
+    struct schedule_row rows[];
+};
+
+/* Connections that can be shared. */
+struct schedule_site {
+    char *key;
+    struct link targets;     /* With ready rows. */
+    struct link runnable;    /* In schedule.runnable. */
+    struct link idle;        /* Of the owner: connections that wait for work. */
+    struct heap_item timer;  /* In schedule.pauses while backing off. */
+    unsigned target_count;
+    unsigned running;        /* Slots in use. */
+    unsigned limit;          /* Adaptive, 1 to site_slots. */
+    unsigned failures;       /* In a row. */
+    unsigned successes;      /* Since the limit was last changed. */
+    instant paused_until;    /* 0: not backing off. */
+    char reason[160];        /* Why it backs off. */
+};
+
+struct schedule_target {
+    char *key;
+    struct schedule_site *site;
+    struct link link;        /* In site.targets. */
+    struct link idle;        /* In schedule.idle_targets. */
+    uint32_t rows;
+    uint32_t ready;
+    uint32_t users;          /* Deliveries that hold on to it. */
+    uint16_t turns_filled;   /* A bit for each turn that has rows. */
+    uint8_t turn;            /* Whose turn it was last. */
+    instant bound_until;     /* The site is known until then; 0: not known yet. */
+    struct link turns[SCHEDULE_TURNS];
+};
+
+struct schedule {
+    struct schedule_limits limits;
+    struct schedule_message **buckets;
+    size_t bucket_count;
+    size_t message_count;
+    size_t row_count;
+    size_t ready_count;
+    unsigned running;            /* Slots in use. */
+    struct heap rows;
+    struct heap pauses;
+    struct link runnable;        /* Sites with ready rows and a free slot. */
+    struct link overdue;         /* Rows to be reported late or expired; the owner takes them. */
+    struct link idle_targets;
+    unsigned idle_target_count;
+    struct map targets;
+    struct map sites;
+    struct rand rand;
+};
+
+/* Rows of one message that go to one target together. */
+struct schedule_batch {
+    struct schedule_message *message; /* With a user more: schedule_message_release(). */
+    struct schedule_target *target;   /* With a user more: schedule_target_release(). */
+    struct link rows;
+    unsigned count;
+};
+
+/* What is known of a row when it comes. */
+struct schedule_start {
+    instant due;
+    uint16_t attempts;
+    bool held;
+    bool delay_reported;
+};
+
+void schedule_init(struct schedule *schedule, const struct schedule_limits *limits, uint64_t seed);
+void schedule_done(struct schedule *schedule);
+
+/* A new message with ROW_COUNT rows, each of which is then placed by schedule_add_row() or counted out
+ * by schedule_skip_row().  NULL if the id is there already.  The message has one user. */
+struct schedule_message *schedule_add(struct schedule *schedule, msgid id, instant received_at,
+                                      uint64_t sender, bool is_report, uint32_t row_count);
+void schedule_add_row(struct schedule *schedule, struct schedule_message *message, uint32_t index,
+                      str target, const struct schedule_start *start, instant now);
+void schedule_skip_row(struct schedule *schedule, struct schedule_message *message, uint32_t index);
+struct schedule_message *schedule_find(const struct schedule *schedule, msgid id);
+/* Walks all messages: *at = NULL begins. */
+struct schedule_message *schedule_next_message(const struct schedule *schedule,
+                                               struct schedule_message *at);
+/* The last user of a message whose rows are all done frees it; true then. */
+bool schedule_message_release(struct schedule *schedule, struct schedule_message *message);
+void schedule_target_release(struct schedule *schedule, struct schedule_target *target);
+
+/* Brings what is due at NOW to readiness, ends pauses, and fills OVERDUE. */
+void schedule_tick(struct schedule *schedule, instant now);
+/* When the next tick is needed; NEVER when nothing waits for time. */
+instant schedule_due(const struct schedule *schedule);
+instant schedule_expiry(const struct schedule *schedule, const struct schedule_message *message);
+
+/* A site whose turn it is, with one of its slots taken; NULL when there is none. */
+struct schedule_site *schedule_take_site(struct schedule *schedule);
+/* Whether ready rows of SITE could go out through a slot that the caller has. */
+bool schedule_site_has_work(const struct schedule_site *site);
+/* The next rows of one message, at most MAX.  False when SITE has none, or is pausing. */
+bool schedule_take(struct schedule *schedule, struct schedule_site *site, unsigned max,
+                   struct schedule_batch *batch);
+void schedule_site_release(struct schedule *schedule, struct schedule_site *site);
+/* Another slot of SITE, for a batch whose target moved there; false when it has none now. */
+bool schedule_site_join(struct schedule *schedule, struct schedule_site *site);
+/* Others wait for a slot and none is left: a delivery that has had its share should give way. */
+bool schedule_is_crowded(const struct schedule *schedule);
+
+/* TARGET belongs to the site named KEY until UNTIL: its ready rows go there. */
+struct schedule_site *schedule_bind(struct schedule *schedule, struct schedule_target *target,
+                                    str key, instant until);
+void schedule_site_succeeded(struct schedule *schedule, struct schedule_site *site);
+/* No connection, or no service.  Beside working connections it lowers the limit; alone, or again and
+ * again, the site pauses with growing length.  Returns when it may be tried again. */
+instant schedule_site_failed(struct schedule *schedule, struct schedule_site *site, str reason,
+                             instant now);
+/* Ends the pause of SITE by an operator's wish. */
+void schedule_site_wake(struct schedule *schedule, struct schedule_site *site);
+
+/* Ends of RUNNING rows.  The row is out of any batch before. */
+void schedule_row_done(struct schedule *schedule, struct schedule_row *row);
+void schedule_row_defer(struct schedule *schedule, struct schedule_row *row, instant due,
+                        instant now);
+/* Not tried after all: ready again, in front. */
+void schedule_row_return(struct schedule *schedule, struct schedule_row *row, instant now);
+/* The time of the next attempt after ATTEMPTS failed ones, with jitter. */
+instant schedule_retry_at(struct schedule *schedule, unsigned attempts, instant now);
+
+/* Operators.  False when the row is running (hold is remembered) or done. */
+bool schedule_hold(struct schedule *schedule, struct schedule_row *row);
+bool schedule_release(struct schedule *schedule, struct schedule_row *row, instant now);
+bool schedule_retry(struct schedule *schedule, struct schedule_row *row, instant now);
+/* Takes a row that is not running out of the tables, as RUNNING, so that the caller can end it. */
+bool schedule_seize(struct schedule *schedule, struct schedule_row *row);
