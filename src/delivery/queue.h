@@ -3,17 +3,134 @@
  *
  * The spool holds them durably; the queue holds a row for each waiting recipient in memory and gives
  * work to deliveries.  A message enters by queue_add() after its commit, or at start from what the
- * spool found; it leaves when nobody is waiting.
+ * spool found (queue_found() is for spool_open()); it leaves when nobody is waiting.
+ *
+ *     queue_new → spool_open(…, queue_found, queue, …) → queue_start → … → queue_stop → queue_free
+ *
+ * Threads: any, but start and stop belong to one fiber.  Start reading at queue_add() in queue.c.
  */
 #pragma once
 
+#include "base/arena.h"
 #include "base/base.h"
 #include "base/err.h"
+#include "base/instant.h"
+#include "base/msgid.h"
+#include "base/str.h"
 #include "mail/envelope.h"
 #include "mail/progress.h"
 
+struct accounts;
+struct config;
+struct events;
+struct mailstore;
 struct queue;
+struct spool;
+struct spool_entry;
+
+struct queue_options {
+    const struct config *config;  /* Taken by reference. */
+    struct accounts *accounts;
+    struct mailstore *mailstore;
+    struct events *events;        /* NULL: none. */
+};
+
+enum err queue_new(const struct queue_options *options, struct queue **queue, struct why *why);
+/* For spool_open(): ARG is the queue. */
+void queue_found(void *arg, const struct spool_entry *entry);
+/* Begins to deliver, on all loops. */
+WAITS enum err queue_start(struct queue *queue, struct spool *spool, struct why *why);
+/* No new attempts; those that run have until DEADLINE (steady), then they are cut short and tried again
+ * after the next start.  The progress is in the spool when it returns. */
+WAITS void queue_stop(struct queue *queue, instant deadline);
+void queue_free(struct queue *queue); /* NULL is fine. */
+/* From the next attempt on. */
+void queue_reload(struct queue *queue, const struct config *config);
 
 /* A message was committed to the spool with this envelope: schedule its recipients.  From any
  * loop; does not wait. Copies what it needs. */
 void queue_add(struct queue *queue, const struct envelope *envelope);
+
+struct queue_stats {
+    uint64_t messages;
+    uint64_t recipients;  /* Waiting, running or held. */
+    uint64_t ready;
+    uint64_t connections; /* Deliveries under way. */
+    uint64_t sites;
+};
+void queue_stats(struct queue *queue, struct queue_stats *stats);
+
+/* Which messages: words that must all hold.  "" is everything; a word of 26 letters is an id.
+ *   id:ID  to:ADDRESS  from:ADDRESS  domain:NAME  account:ADDRESS
+ *   state:scheduled|ready|running|held  age:>2h  age:<30m
+ * An ADDRESS may be whole, "@domain", or a part. */
+enum { QUEUE_QUERY_WORDS = 16 };
+
+enum queue_word { QUEUE_ID, QUEUE_TO, QUEUE_FROM, QUEUE_DOMAIN, QUEUE_ACCOUNT, QUEUE_STATE,
+                  QUEUE_OLDER, QUEUE_YOUNGER };
+
+struct queue_query {
+    struct {
+        enum queue_word word;
+        str text;
+        msgid id;
+        duration age;
+        unsigned state;
+    } words[QUEUE_QUERY_WORDS];
+    size_t count;
+};
+
+/* Views into TEXT.  ERR_SYNTAX with the cure in WHY. */
+enum err queue_query_parse(str text, struct queue_query *query, struct why *why);
+
+struct queue_recipient {
+    uint32_t index;
+    str address;
+    const char *state;    /* "scheduled", "ready", "running", "held"; of the done: recipient_state_name() */
+    bool matches;         /* The query holds for it. */
+    uint32_t attempts;
+    instant next_attempt; /* Wall clock; 0: as soon as its turn comes. */
+    instant expires;
+    str site;
+    uint16_t code;
+    str enhanced;
+    str text;
+    str remote;
+    str why;              /* One sentence: what it waits for, and until when. */
+};
+
+struct queue_entry {
+    msgid id;
+    instant received_at;
+    uint64_t size;
+    str sender;           /* Empty: a report. */
+    str account;
+    str header_message_id;
+    struct queue_recipient *recipients;
+    size_t recipient_count;
+};
+
+/* The messages of which at least one recipient matches, the oldest first, at most MAX; in ARENA.
+ * *MORE: there are others.  ERR_LIMIT (arena). */
+WAITS enum err queue_list(struct queue *queue, const struct queue_query *query, size_t max,
+                          struct arena *arena, struct queue_entry **entries, size_t *count,
+                          bool *more);
+
+enum queue_verb {
+    QUEUE_RETRY,   /* Now. */
+    QUEUE_HOLD,
+    QUEUE_RELEASE,
+    QUEUE_BOUNCE,  /* Back to the sender, now. */
+    QUEUE_DELETE,  /* Without a report. */
+};
+bool queue_verb_parse(str text, enum queue_verb *verb);
+
+struct queue_action {
+    enum queue_verb verb;
+    bool dry_run;
+    str reason;
+    str actor;
+};
+/* On the waiting recipients that match.  *COUNT: how many it concerned; those under way are not. */
+WAITS enum err queue_act(struct queue *queue, const struct queue_query *query,
+                         const struct queue_action *action, uint64_t *count);
