@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* xtext.h: the "+2B" coding of SMTP parameter values (RFC 3461 4), and ORCPT with its
+ * international form (RFC 6533 3).
+ *
+ * Values stay encoded from SMTP through the queue to SMTP; they are decoded for reports
+ * only, and what would be a control character there is refused at the door.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/str.h"
+
+/* RFC 3461 4.2 and 4.4. */
+enum {
+    ORCPT_MAX = 500,
+    ENVID_MAX = 100
+};
+
+void xtext_encode(str bytes, struct buf *buf);
+/* ERR_SYNTAX when TEXT is not xtext; the result may hold any byte. */
+enum err xtext_decode(str text, struct arena *arena, str *bytes);
+/* Is xtext, and every byte in it is printable ASCII (0x20 to 0x7e) when decoded. */
+bool xtext_is_printable(str text);
+
+/* "rfc822;ann+2Bx@example.org" as it stands in ORCPT=.  TYPE is "rfc822" or the like, ADDRESS is
+ * decoded.  ERR_SYNTAX on bad encoding, controls, or a length beyond ORCPT_MAX. */
+enum err orcpt_parse(str text, struct arena *arena, str *type, str *address);
