@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* options.c: the table.  A new option is a field in config.h and a row here, and nothing else;
+ * config_test.c checks that no field is without its row. */
+#include "config/options.h"
+
+#include "config/config.h"
+#include "config/nearest.h"
+
+#define IN_CONFIG(field) offsetof(struct config, field), sizeof(((struct config *)0)->field)
+
+/* clang-format off */
+const struct section sections[SECTION_COUNT] = {
+    [SECTION_SERVER]   = { "server", "Who and where this server is.", false, IN_CONFIG(server) },
+    [SECTION_LISTEN]   = { "listen", "A door: where clients connect.  The label is its name, and its kind when it is the name of one.  Without any such block the usual ports are used.", true, 0, sizeof(struct config_listen) },
+    [SECTION_TLS]      = { "tls", "The certificate of this server, and whom it believes.", false, IN_CONFIG(tls) },
+    [SECTION_TRUST]    = { "trust", "Who may send anywhere without login.", false, IN_CONFIG(trust) },
+    [SECTION_RELAY]    = { "relay", "A smarthost for everything that no route takes.", false, IN_CONFIG(relay) },
+    [SECTION_ROUTE]    = { "route", "A way out for some mail.  The label is the recipient domain, unless domain or sender says otherwise.", true, 0, sizeof(struct config_route) },
+    [SECTION_SMTP]     = { "smtp", "Ceilings for what clients may ask of us by SMTP.", false, IN_CONFIG(smtp) },
+    [SECTION_AUTH]     = { "auth", "Logins, and those who guess them.", false, IN_CONFIG(auth) },
+    [SECTION_LIMITS]   = { "limits", "How much one account may send, where the directory sets no limit of its own.", false, IN_CONFIG(limits) },
+    [SECTION_DELIVERY] = { "delivery", "How mail goes out, and what happens when it cannot.", false, IN_CONFIG(delivery) },
+    [SECTION_DNS]      = { "dns", "How names are resolved.", false, IN_CONFIG(dns) },
+    [SECTION_STORE]    = { "store", "The spool and the mailboxes.", false, IN_CONFIG(store) },
+    [SECTION_EVENTS]   = { "events", "The record that outpost trace reads.", false, IN_CONFIG(events) },
+    [SECTION_POP3]     = { "pop3", "Ceilings for clients of POP3.", false, IN_CONFIG(pop3) },
+    [SECTION_LOG]      = { "log", "What is said on standard error.", false, IN_CONFIG(log) },
+};
+
+static const struct option_choice listen_kinds[] = {
+    { "auto", LISTEN_AUTO }, { "smtp", LISTEN_SMTP }, { "submission", LISTEN_SUBMISSION },
+    { "submissions", LISTEN_SUBMISSIONS }, { "pop3", LISTEN_POP3 }, { "pop3s", LISTEN_POP3S },
+    { "lmtp", LISTEN_LMTP }, { NULL, 0 },
+};
+static const struct option_choice listen_tls[] = {
+    { "auto", LISTEN_TLS_AUTO }, { "none", LISTEN_TLS_NONE }, { "starttls", LISTEN_TLS_STARTTLS },
+    { "implicit", LISTEN_TLS_IMPLICIT }, { NULL, 0 },
+};
+static const struct option_choice relay_tls[] = {
+    { "auto", RELAY_TLS_AUTO }, { "off", RELAY_TLS_OFF }, { "may", RELAY_TLS_MAY },
+    { "require", RELAY_TLS_REQUIRE }, { NULL, 0 },
+};
+static const struct option_choice delivery_tls[] = {
+    { "off", RELAY_TLS_OFF }, { "may", RELAY_TLS_MAY }, { "require", RELAY_TLS_REQUIRE }, { NULL, 0 },
+};
+static const struct option_choice relay_auth[] = {
+    { "auto", RELAY_AUTH_AUTO }, { "none", RELAY_AUTH_NONE }, { "plain", RELAY_AUTH_PLAIN },
+    { "login", RELAY_AUTH_LOGIN }, { "scram-sha-256", RELAY_AUTH_SCRAM_SHA_256 }, { NULL, 0 },
+};
+static const struct option_choice relay_verify[] = {
+    { "auto", RELAY_VERIFY_AUTO }, { "on", RELAY_VERIFY_ON }, { "off", RELAY_VERIFY_OFF }, { NULL, 0 },
+};
+static const struct option_choice presets[] = {
+    { "unlimited", LIMIT_UNLIMITED }, { "gmail", LIMIT_GMAIL }, { "workspace", LIMIT_WORKSPACE },
+    { "small-host", LIMIT_SMALL_HOST }, { NULL, 0 },
+};
+static const struct option_choice log_levels[] = {
+    { "error", LOG_LEVEL_ERROR }, { "warning", LOG_LEVEL_WARNING }, { "info", LOG_LEVEL_INFO },
+    { "debug", LOG_LEVEL_DEBUG }, { NULL, 0 },
+};
+
+/* One row: section, field, type, default, reload, least, most, choices, what it means. */
+#define ROW(SECTION, section, field, TYPE, standard, RELOAD, min, max, choices, doc)               \
+    { SECTION_##SECTION, #field, OPTION_##TYPE, standard, RELOAD_##RELOAD,                         \
+      offsetof(struct config_##section, field), min, max, choices, doc }
+#define LISTEN(...)   ROW(LISTEN, listen, __VA_ARGS__)
+#define SERVER(...)   ROW(SERVER, server, __VA_ARGS__)
+#define TLS(...)      ROW(TLS, tls, __VA_ARGS__)
+#define SMTP(...)     ROW(SMTP, smtp, __VA_ARGS__)
+#define AUTH(...)     ROW(AUTH, auth, __VA_ARGS__)
+#define LIMITS(...)   ROW(LIMITS, limits, __VA_ARGS__)
+#define DELIVERY(...) ROW(DELIVERY, delivery, __VA_ARGS__)
+#define DNS(...)      ROW(DNS, dns, __VA_ARGS__)
+#define STORE(...)    ROW(STORE, store, __VA_ARGS__)
+#define POP3(...)     ROW(POP3, pop3, __VA_ARGS__)
+/* The options that `relay` and `route` share. */
+#define HOP(SECTION)                                                                                                                                          \
+    ROW(SECTION, route, to, URL, "", LIVE, 0, 0, NULL, "The next hop: smtp://HOST, smtps://USER@HOST, lmtp://HOST:PORT, lmtp:///PATH, mx or local; ?tls=off|may|require may follow."), \
+    ROW(SECTION, route, username, TEXT, "", LIVE, 0, 0, NULL, "The account at the next hop, when the URL does not name it."),                              \
+    ROW(SECTION, route, password_file, PATH, "", LIVE, 0, 0, NULL, "The file whose first line is the password for the next hop."),                          \
+    ROW(SECTION, route, tls, ENUM, "auto", LIVE, 0, 0, relay_tls, "Encryption; auto requires it when a password is sent."),                                  \
+    ROW(SECTION, route, auth, ENUM, "auto", LIVE, 0, 0, relay_auth, "The mechanism of the login; auto takes the strongest that both sides know."),         \
+    ROW(SECTION, route, verify, ENUM, "auto", LIVE, 0, 0, relay_verify, "Whether the certificate must be valid for the host; auto checks where TLS is required."), \
+    ROW(SECTION, route, connections_max, INTEGER, "0", LIVE, 0, 100000, NULL, "Connections to this hop at a time; 0 means delivery.site_connections_max.")
+
+const struct option options[] = {
+    SERVER(hostname, HOSTNAME, "", RESTART, 0, 0, NULL, "The name of this server in greetings and Received fields; the system's name when not set."),
+    SERVER(data_dir, PATH, "/var/lib/outpost", RESTART, 0, 0, NULL, "Where spool, mailboxes, directory and control socket live."),
+    SERVER(user, TEXT, "outpost", RESTART, 0, 0, NULL, "The system account to which the server changes when started as root."),
+    SERVER(postmaster, ADDRESS, "", LIVE, 0, 0, NULL, "Who is named in bounces; postmaster@hostname when not set."),
+    SERVER(loops, INTEGER, "0", RESTART, 0, 256, NULL, "Threads that serve; 0 means one for each core."),
+    SERVER(sandbox, BOOL, "on", RESTART, 0, 0, NULL, "Whether the server shuts itself in with seccomp and Landlock."),
+
+    LISTEN(kind, ENUM, "auto", RESTART, 0, 0, listen_kinds, "What is spoken here; auto takes the block's name."),
+    LISTEN(tls, ENUM, "auto", RESTART, 0, 0, listen_tls, "How TLS begins; auto is implicit for submissions and pop3s, starttls for the others, none without a certificate."),
+    LISTEN(address, ENDPOINTS, "", RESTART, 0, 0, NULL, "ADDRESS:PORT, or :PORT for all addresses; the kind's usual port on all addresses when not set."),
+    LISTEN(proxy_protocol, NETWORKS, "", LIVE, 0, 0, NULL, "Load balancers whose connections begin with a PROXY protocol header."),
+    LISTEN(connections_max, INTEGER, "20000", RESTART, 1, 1000000, NULL, "Connections served at a time; later ones wait."),
+
+    TLS(certificate, PATH, "", LIVE, 0, 0, NULL, "PEM file with the server's certificate and its chain; no TLS is offered without one."),
+    TLS(key, PATH, "", LIVE, 0, 0, NULL, "PEM file with the certificate's key."),
+    TLS(ca_file, PATH, "", LIVE, 0, 0, NULL, "PEM file with roots that we believe beside the system's when we connect to others."),
+
+    ROW(TRUST, trust, network, NETWORKS, "", LIVE, 0, 0, NULL, "Networks whose hosts may send anywhere without login."),
+
+    HOP(RELAY),
+    ROW(ROUTE, route, domain, DOMAINS, "", LIVE, 0, 0, NULL, "Recipient domains that go this way; .example.org means what is below example.org."),
+    ROW(ROUTE, route, sender, DOMAINS, "", LIVE, 0, 0, NULL, "Sender addresses or domains whose mail goes this way."),
+    HOP(ROUTE),
+
+    SMTP(message_size_max, BYTES, "50M", LIVE, 1024, 1ULL << 40, NULL, "The largest message that is taken; announced as SIZE."),
+    SMTP(recipients_max, INTEGER, "1000", LIVE, 100, 1000000, NULL, "Recipients of one message; RFC 5321 wants at least 100."),
+    SMTP(command_line_max, INTEGER, "2048", LIVE, 512, 16384, NULL, "Bytes of a command line."),
+    SMTP(auth_line_max, INTEGER, "12288", LIVE, 1024, 16384, NULL, "Bytes of a line of a login; RFC 4954 wants 12288."),
+    SMTP(text_line_max, INTEGER, "16000", LIVE, 1000, 16384, NULL, "Bytes of a line of a message."),
+    SMTP(header_size_max, BYTES, "256K", LIVE, 4096, 1ULL << 30, NULL, "Bytes of the header section of a message."),
+    SMTP(header_fields_max, INTEGER, "2000", LIVE, 50, 1000000, NULL, "Fields in the header section of a message."),
+    SMTP(hops_max, INTEGER, "50", LIVE, 5, 1000, NULL, "Received fields; a message with more is going round in circles."),
+    SMTP(commands_max, INTEGER, "100000", LIVE, 100, 0xffffffff, NULL, "Commands in one session."),
+    SMTP(errors_max, INTEGER, "20", LIVE, 1, 100000, NULL, "Refused commands after which a session is ended."),
+    SMTP(unknown_recipients_max, INTEGER, "20", LIVE, 1, 100000, NULL, "Unknown recipients after which a session is ended."),
+    SMTP(auth_failures_max, INTEGER, "3", LIVE, 1, 100, NULL, "Failed logins after which a session is ended."),
+    SMTP(messages_max, INTEGER, "10000", LIVE, 1, 0xffffffff, NULL, "Messages in one session."),
+    SMTP(connections_per_address_max, INTEGER, "200", LIVE, 1, 1000000, NULL, "Connections of one client address at a time; loopback and trusted networks are not counted."),
+    SMTP(transaction_memory_max, BYTES, "4M", LIVE, 65536, 1ULL << 30, NULL, "Memory for the envelope of one message, beside its text."),
+    SMTP(command_timeout, DURATION, "5m", LIVE, MILLISECONDS(10), DAYS(1), NULL, "How long we wait for the next command; RFC 5321 wants 5 minutes."),
+    SMTP(data_timeout, DURATION, "3m", LIVE, MILLISECONDS(10), DAYS(1), NULL, "How long we wait for the next bytes of a message."),
+    SMTP(message_timeout, DURATION, "1h", LIVE, MILLISECONDS(10), DAYS(7), NULL, "How long one message may take from DATA to its end."),
+    SMTP(handshake_timeout, DURATION, "30s", LIVE, MILLISECONDS(10), HOURS(1), NULL, "How long a TLS handshake may take."),
+    SMTP(session_timeout, DURATION, "1d", LIVE, MILLISECONDS(10), DAYS(30), NULL, "How long one session may last."),
+    SMTP(greeting, TEXT, "", LIVE, 0, 0, NULL, "What follows the host name in the greeting; ESMTP when not set."),
+
+    AUTH(mechanisms, TEXTS, "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS", LIVE, 0, 0, NULL, "SASL mechanisms that are offered, over TLS only."),
+    AUTH(cache_time, DURATION, "5m", LIVE, 0, DAYS(1), NULL, "How long a verified login need not be hashed again; 0s for never."),
+    AUTH(wrong_secrets_account_max, INTEGER, "10", LIVE, 1, 100000, NULL, "Distinct wrong passwords for one account from one network before both are parted."),
+    AUTH(wrong_secrets_network_max, INTEGER, "50", LIVE, 1, 1000000, NULL, "Distinct wrong passwords from one network before it is locked out."),
+    AUTH(window, DURATION, "1h", LIVE, MILLISECONDS(10), DAYS(30), NULL, "The time over which wrong passwords are counted."),
+    AUTH(lock_time, DURATION, "15m", LIVE, 0, DAYS(30), NULL, "How long a lock lasts."),
+    AUTH(failure_delay, DURATION, "1s", LIVE, 0, MINUTES(1), NULL, "How long the answer to a failed login is held back."),
+    AUTH(hash_parallel_max, INTEGER, "4", RESTART, 1, 256, NULL, "Passwords hashed at a time; each needs 64 MiB of memory."),
+
+    LIMITS(preset, ENUM, "unlimited", LIVE, 0, 0, presets, "A set of figures: gmail (100 recipients at once, 500 messages a day), workspace (2000), small-host (1000, 200 first-time recipients)."),
+    LIMITS(recipients_per_message, INTEGER, "0", LIVE, 0, 1000000, NULL, "Recipients of one message; 0 takes the preset's figure, as in the next three."),
+    LIMITS(messages_per_day, INTEGER, "0", LIVE, 0, 0xffffffff, NULL, "Messages of one account in 24 hours."),
+    LIMITS(recipients_per_day, INTEGER, "0", LIVE, 0, 0xffffffff, NULL, "Recipients of one account in 24 hours."),
+    LIMITS(new_recipients_per_day, INTEGER, "0", LIVE, 0, 0xffffffff, NULL, "Recipients to whom the account never wrote before, in 24 hours."),
+    LIMITS(system_messages_per_day, INTEGER, "0", LIVE, 0, 0xffffffff, NULL, "Messages of all accounts together in 24 hours; 0 for no limit."),
+    LIMITS(system_recipients_per_day, INTEGER, "0", LIVE, 0, 0xffffffff, NULL, "Recipients of all accounts together in 24 hours; 0 for no limit."),
+
+    DELIVERY(retry_min, DURATION, "5m", LIVE, MILLISECONDS(10), DAYS(1), NULL, "The wait after the first failed attempt; it doubles with each further one."),
+    DELIVERY(retry_max, DURATION, "4h", LIVE, MILLISECONDS(10), DAYS(5), NULL, "The longest wait between two attempts."),
+    DELIVERY(delay_warning, DURATION, "4h", LIVE, 0, DAYS(30), NULL, "After this time the sender is told that the message still waits; 0s for never."),
+    DELIVERY(expire, DURATION, "5d", LIVE, MILLISECONDS(10), DAYS(60), NULL, "After this time a message is returned to its sender."),
+    DELIVERY(expire_bounce, DURATION, "5d", LIVE, MILLISECONDS(10), DAYS(60), NULL, "After this time a bounce is given up."),
+    DELIVERY(connect_timeout, DURATION, "30s", LIVE, MILLISECONDS(10), HOURS(1), NULL, "How long a connection may take to be made."),
+    DELIVERY(greeting_timeout, DURATION, "5m", LIVE, MILLISECONDS(10), HOURS(1), NULL, "How long we wait for a greeting."),
+    DELIVERY(command_timeout, DURATION, "5m", LIVE, MILLISECONDS(10), HOURS(1), NULL, "How long we wait for the answer to a command."),
+    DELIVERY(data_timeout, DURATION, "3m", LIVE, MILLISECONDS(10), HOURS(1), NULL, "How long one block of a message may take to leave."),
+    DELIVERY(final_timeout, DURATION, "10m", LIVE, MILLISECONDS(10), HOURS(2), NULL, "How long we wait for the answer to a message's end; RFC 5321 wants 10 minutes, for a hurry here makes duplicates."),
+    DELIVERY(idle_time, DURATION, "2s", LIVE, 0, MINUTES(5), NULL, "How long a connection waits for a next message before it is closed."),
+    DELIVERY(connections_max, INTEGER, "1000", LIVE, 1, 1000000, NULL, "Outgoing connections at a time."),
+    DELIVERY(site_connections_max, INTEGER, "20", LIVE, 1, 100000, NULL, "Outgoing connections to one site, that is one set of MX hosts, at a time."),
+    DELIVERY(messages_per_connection, INTEGER, "1000", LIVE, 1, 1000000, NULL, "Messages sent over one connection."),
+    DELIVERY(recipients_per_transaction, INTEGER, "100", LIVE, 1, 100000, NULL, "Recipients given to the next hop in one transaction."),
+    DELIVERY(hosts_max, INTEGER, "10", LIVE, 1, 100, NULL, "Addresses that one attempt tries."),
+    DELIVERY(reply_size_max, INTEGER, "65536", LIVE, 1024, 1048576, NULL, "Bytes of one answer of a server; a longer one ends the connection."),
+    DELIVERY(smtp_port, INTEGER, "25", LIVE, 1, 65535, NULL, "The port of MX hosts; only a test has another one."),
+    DELIVERY(tls, ENUM, "may", LIVE, 0, 0, delivery_tls, "Encryption towards MX hosts: may uses what is offered and records what it was worth."),
+    DELIVERY(prefer_ipv6, BOOL, "on", LIVE, 0, 0, NULL, "Whether IPv6 is tried before IPv4 at the same MX preference."),
+    DELIVERY(helo_name, HOSTNAME, "", LIVE, 0, 0, NULL, "The name that we say in EHLO; hostname when not set."),
+    DELIVERY(source, ADDRS, "", LIVE, 0, 0, NULL, "Local addresses from which we connect; the system chooses when not set."),
+
+    DNS(forwarders, ENDPOINTS, "", RESTART, 0, 0, NULL, "Resolvers to ask, as ADDRESS:PORT; without them the roots are asked."),
+    DNS(stub, STUBS, "", RESTART, 0, 0, NULL, "ZONE ADDRESS:PORT: a zone that is asked at a server of its own."),
+    DNS(trust_anchor_file, PATH, "", RESTART, 0, 0, NULL, "File with the root's key for DNSSEC; nothing is validated without one."),
+    DNS(trust_anchor, TEXTS, "", RESTART, 0, 0, NULL, "A DS or DNSKEY record, quoted, that is believed as well."),
+    DNS(hosts_file, PATH, "", RESTART, 0, 0, NULL, "A file like /etc/hosts that is believed before the DNS."),
+    DNS(timeout, DURATION, "30s", LIVE, MILLISECONDS(10), MINUTES(10), NULL, "How long one question may take."),
+
+    STORE(segment_size, BYTES, "64M", RESTART, 1048576, 1ULL << 32, NULL, "Bytes of one segment of the spool."),
+    STORE(body_file_over, BYTES, "1M", LIVE, 4096, 1ULL << 32, NULL, "Messages above this size get a file of their own in the spool."),
+    STORE(free_space_min, BYTES, "256M", LIVE, 0, 1ULL << 50, NULL, "Free disk space below which new mail is put off."),
+    STORE(mailbox_size_max, BYTES, "10G", LIVE, 0, 1ULL << 50, NULL, "Bytes of one mailbox; 0 for no limit."),
+    STORE(queue_max, INTEGER, "10000000", LIVE, 1000, 0xffffffff, NULL, "Waiting recipients above which new mail is put off."),
+
+    ROW(EVENTS, events, retention, DURATION, "30d", LIVE, HOURS(1), DAYS(3650), NULL, "How long the record is kept."),
+    ROW(EVENTS, events, dialogue, BOOL, "off", LIVE, 0, 0, NULL, "Whether every line of every SMTP dialogue is recorded too, without secrets."),
+
+    POP3(idle_timeout, DURATION, "10m", LIVE, MILLISECONDS(10), DAYS(1), NULL, "How long we wait for the next command; RFC 1939 wants 10 minutes."),
+    POP3(command_line_max, INTEGER, "512", LIVE, 255, 16384, NULL, "Bytes of a command line; logins may be as long as smtp.auth_line_max."),
+    POP3(commands_max, INTEGER, "1000000", LIVE, 100, 0xffffffff, NULL, "Commands in one session."),
+    POP3(errors_max, INTEGER, "20", LIVE, 1, 100000, NULL, "Refused commands after which a session is ended."),
+    POP3(auth_failures_max, INTEGER, "3", LIVE, 1, 100, NULL, "Failed logins after which a session is ended."),
+    POP3(connections_per_account_max, INTEGER, "10", LIVE, 1, 10000, NULL, "Sessions of one account at a time."),
+
+    ROW(LOG, log, level, ENUM, "info", LIVE, 0, 0, log_levels, "The least important kind of line that is still written."),
+};
+/* clang-format on */
+
+const size_t option_count = COUNT_OF(options);
+
+const struct section *
+section_find(str name)
+{
+    for (size_t i = 0; i < SECTION_COUNT; i++) {
+        if (str_eq(name, str_from(sections[i].name)))
+            return &sections[i];
+    }
+    return NULL;
+}
+
+const struct option *
+option_find(enum section_id section, str name)
+{
+    for (size_t i = 0; i < option_count; i++) {
+        if (options[i].section == section && str_eq(name, str_from(options[i].name)))
+            return &options[i];
+    }
+    return NULL;
+}
+
+const struct option *
+option_find_key(str key)
+{
+    const struct section *section;
+    str head, name;
+
+    if (!str_split(key, '.', &head, &name))
+        return NULL;
+    section = section_find(head);
+    return section ? option_find(section_id(section), name) : NULL;
+}
+
+bool
+option_is_list(const struct option *option)
+{
+    return option->type >= OPTION_TEXTS;
+}
+
+const char *
+option_type_text(const struct option *option)
+{
+    /* clang-format off */
+    static const char *const texts[] = {
+        [OPTION_BOOL] = "on or off", [OPTION_INTEGER] = "number",
+        [OPTION_BYTES] = "bytes, such as 64K or 25M",
+        [OPTION_DURATION] = "duration, such as 30s, 5m, 4h or 5d", [OPTION_TEXT] = "text",
+        [OPTION_HOSTNAME] = "host name", [OPTION_PATH] = "path", [OPTION_ADDRESS] = "mail address",
+        [OPTION_ENUM] = "word", [OPTION_URL] = "URL of a next hop", [OPTION_TEXTS] = "list of texts",
+        [OPTION_DOMAINS] = "list of domains", [OPTION_NETWORKS] = "list of networks, such as 10.0.0.0/8",
+        [OPTION_ENDPOINTS] = "list of ADDRESS:PORT", [OPTION_ADDRS] = "list of IP addresses",
+        [OPTION_STUBS] = "zone and ADDRESS:PORT",
+    };
+    /* clang-format on */
+
+    return texts[option->type];
+}
+
+const char *
+option_reload_text(const struct option *option)
+{
+    return option->reload == RELOAD_LIVE ? "at reload" : "at restart";
+}
+
+const char *
+section_nearest(str word)
+{
+    struct nearest nearest;
+
+    nearest_init(&nearest, word);
+    for (size_t i = 0; i < SECTION_COUNT; i++)
+        nearest_offer(&nearest, sections[i].name);
+    return nearest.best;
+}
+
+const char *
+option_nearest(enum section_id section, str word)
+{
+    struct nearest nearest;
+
+    nearest_init(&nearest, word);
+    for (size_t i = 0; i < option_count; i++) {
+        if (options[i].section == section)
+            nearest_offer(&nearest, options[i].name);
+    }
+    return nearest.best;
+}
+
+const struct section *
+section_with_option(str name)
+{
+    for (size_t i = 0; i < option_count; i++) {
+        if (str_eq(name, str_from(options[i].name)))
+            return &sections[options[i].section];
+    }
+    return NULL;
+}
