@@ -4,17 +4,18 @@
 
 #include "base/base.h"
 
-/* NOTIFY=, by bits; 0 when the sender did not say. */
-enum dsn_notify {
-    DSN_NOTIFY_NEVER = 1, /* Always alone. */
-    DSN_NOTIFY_SUCCESS = 2,
-    DSN_NOTIFY_FAILURE = 4,
-    DSN_NOTIFY_DELAY = 8,
+/* NOTIFY=, by bits. */
+enum {
+    NOTIFY_DEFAULT = 0, /* Nothing was said: failure and delay. */
+    NOTIFY_NEVER = 1,   /* Always alone. */
+    NOTIFY_SUCCESS = 2,
+    NOTIFY_FAILURE = 4,
+    NOTIFY_DELAY = 8,
 };
 
 /* RET=: what a report about a failure carries. */
 enum dsn_return {
-    DSN_RETURN_UNSTATED,
-    DSN_RETURN_FULL,
-    DSN_RETURN_HEADERS,
+    RETURN_DEFAULT,
+    RETURN_FULL,
+    RETURN_HEADERS,
 };

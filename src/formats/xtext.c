@@ -198,3 +198,46 @@ orcpt_parse(str text, struct arena *arena, str *type, str *address)
     *address = decoded;
     return OK;
 }
+
+/* The code point at the front of well-formed UTF-8, SIZE bytes long. */
+static uint32_t
+code_point(str s, size_t *size)
+{
+    unsigned char lead = (unsigned char)s.ptr[0];
+    uint32_t point;
+
+    *size = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    *size = MIN(*size, s.len);
+    point = *size == 1 ? lead : lead & (0x7fU >> *size);
+    for (size_t i = 1; i < *size; i++)
+        point = point << 6 | ((unsigned char)s.ptr[i] & 0x3f);
+    return point;
+}
+
+void
+orcpt_format(str decoded, bool utf8, struct buf *buf)
+{
+    str type, address;
+
+    (void)str_split(decoded, ';', &type, &address);
+    buf_add(buf, type);
+    buf_add_byte(buf, ';');
+    if (!str_eq_nocase(type, S("utf-8"))) {
+        xtext_encode(address, buf);
+        return;
+    }
+    while (address.len) {
+        size_t size;
+        uint32_t point = code_point(address, &size);
+
+        if (point < 0x80 && is_xchar((char)point) && point != '\\')
+            buf_add_byte(buf, (char)point);
+        else if (point < 0x80 && (point <= 0x20 || point == 0x7f))
+            buf_addf(buf, "+%02X", (unsigned)point);
+        else if (point < 0x80 || !utf8)
+            buf_addf(buf, "\\x{%02X}", (unsigned)point);
+        else
+            buf_add(buf, str_head(address, size));
+        address = str_skip(address, size);
+    }
+}

@@ -2,8 +2,8 @@
 /* xtext.h: the "+2B" coding of SMTP parameter values (RFC 3461 4), and ORCPT with its
  * international form (RFC 6533 3).
  *
- * Values stay encoded from SMTP through the queue to SMTP; they are decoded for reports
- * only, and what would be a control character there is refused at the door.
+ * Values are decoded when they come in, which refuses what would be a control character in
+ * a report, and encoded when they go out.
  */
 #pragma once
 
@@ -28,3 +28,6 @@ bool xtext_is_printable(str text);
 /* "rfc822;ann+2Bx@example.org" as it stands in ORCPT=.  TYPE is "rfc822" or the like, ADDRESS is
  * decoded.  ERR_SYNTAX on bad encoding, controls, or a length beyond ORCPT_MAX. */
 enum err orcpt_parse(str text, struct arena *arena, str *type, str *address);
+/* The way back, of "TYPE;ADDRESS" decoded: for ORCPT=.  An international address is written as
+ * UTF-8 when UTF8, else in ASCII with escapes. */
+void orcpt_format(str decoded, bool utf8, struct buf *buf);

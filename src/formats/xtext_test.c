@@ -65,6 +65,23 @@ original_recipients_are_decoded(void)
 }
 
 static void
+original_recipients_go_out_as_they_came_in(void)
+{
+    struct buf wire;
+
+    buf_init(&wire, 1000);
+    orcpt_format(S("rfc822;ann+x@example.org"), false, &wire);
+    CHECK_STR(buf_str(&wire), "rfc822;ann+2Bx@example.org");
+    buf_clear(&wire);
+    orcpt_format(S("utf-8;j\xc3\xb6 +\\\xf0\x9f\x98\x80"), false, &wire);
+    CHECK_STR(buf_str(&wire), "utf-8;j\\x{F6}+20\\x{2B}\\x{5C}\\x{1F600}");
+    buf_clear(&wire);
+    orcpt_format(S("utf-8;j\xc3\xb6=@x"), true, &wire);
+    CHECK_STR(buf_str(&wire), "utf-8;j\xc3\xb6\\x{3D}@x");
+    buf_done(&wire);
+}
+
+static void
 status_codes_are_three_numbers(void)
 {
     struct enhanced code;
@@ -96,6 +113,7 @@ main(void)
     RUN(any_bytes_survive_the_coding);
     RUN(broken_coding_is_refused);
     RUN(original_recipients_are_decoded);
+    RUN(original_recipients_go_out_as_they_came_in);
     RUN(status_codes_are_three_numbers);
     arena_done(&arena);
     return check_end();

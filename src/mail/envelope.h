@@ -15,6 +15,7 @@
 #include "base/ipaddr.h"
 #include "base/msgid.h"
 #include "base/str.h"
+#include "formats/dsn.h"
 
 enum { RECIPIENTS_MAX = 50000 };
 
@@ -26,16 +27,6 @@ enum door {
     DOOR_BOUNCE,     /* Made here: reports of delivery. */
 };
 
-/* RFC 3461 4.1: when the sender wants a report. */
-enum {
-    NOTIFY_NEVER = 1,
-    NOTIFY_SUCCESS = 2,
-    NOTIFY_FAILURE = 4,
-    NOTIFY_DELAY = 8,
-    NOTIFY_DEFAULT = 0, /* Nothing was said: failure and delay. */
-};
-
-enum dsn_return { RETURN_DEFAULT, RETURN_FULL, RETURN_HEADERS };
 enum body_type { BODY_7BIT, BODY_8BITMIME, BODY_BINARYMIME };
 
 struct recipient {

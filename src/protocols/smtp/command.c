@@ -183,26 +183,23 @@ static enum err
 read_ret(struct parameters *p, str value)
 {
     if (str_eq_nocase(value, S("FULL")))
-        p->mail->ret = DSN_RETURN_FULL;
+        p->mail->ret = RETURN_FULL;
     else if (str_eq_nocase(value, S("HDRS")))
-        p->mail->ret = DSN_RETURN_HEADERS;
+        p->mail->ret = RETURN_HEADERS;
     else
         return fault_set(p->fault, 501, "5.5.4", "RET= takes FULL or HDRS");
     return OK;
 }
 
 static enum err
-copy_value(struct parameters *p, str value, str *copy)
-{
-    return arena_copy(p->arena, value, copy) ? OK : fault_for(ERR_LIMIT, p->fault, NULL, NULL);
-}
-
-static enum err
 read_envid(struct parameters *p, str value)
 {
+    enum err e;
+
     if (value.len == 0 || value.len > ENVID_MAX || !xtext_is_printable(value))
         return fault_set(p->fault, 501, "5.5.4", "ENVID= takes at most 100 bytes of xtext");
-    return copy_value(p, value, &p->mail->envid);
+    e = xtext_decode(value, p->arena, &p->mail->envid);
+    return e ? fault_for(e, p->fault, NULL, NULL) : OK;
 }
 
 /* RFC 4954 5: a mailbox in xtext, or "<>". */
@@ -227,10 +224,10 @@ static unsigned
 notify_bit(str word)
 {
     /* clang-format off */
-    return str_eq_nocase(word, S("NEVER"))   ? DSN_NOTIFY_NEVER
-         : str_eq_nocase(word, S("SUCCESS")) ? DSN_NOTIFY_SUCCESS
-         : str_eq_nocase(word, S("FAILURE")) ? DSN_NOTIFY_FAILURE
-         : str_eq_nocase(word, S("DELAY"))   ? DSN_NOTIFY_DELAY
+    return str_eq_nocase(word, S("NEVER"))   ? NOTIFY_NEVER
+         : str_eq_nocase(word, S("SUCCESS")) ? NOTIFY_SUCCESS
+         : str_eq_nocase(word, S("FAILURE")) ? NOTIFY_FAILURE
+         : str_eq_nocase(word, S("DELAY"))   ? NOTIFY_DELAY
                                              : 0;
     /* clang-format on */
 }
@@ -252,9 +249,9 @@ read_notify(struct parameters *p, str value)
                              "NOTIFY= takes NEVER, or SUCCESS, FAILURE, DELAY");
         all |= bit;
     } while (more);
-    if ((all & DSN_NOTIFY_NEVER) && all != DSN_NOTIFY_NEVER)
+    if ((all & NOTIFY_NEVER) && all != NOTIFY_NEVER)
         return fault_set(p->fault, 501, "5.5.4", "NOTIFY=NEVER stands alone");
-    p->rcpt->notify = all;
+    p->rcpt->notify = (uint8_t)all;
     return OK;
 }
 
@@ -267,7 +264,9 @@ read_orcpt(struct parameters *p, str value)
     if (e)
         return fault_for(e, p->fault, "5.5.4",
                          "ORCPT= takes a type, \";\" and an address in xtext");
-    return copy_value(p, value, &p->rcpt->orcpt);
+    if (!arena_printf(p->arena, &p->rcpt->orcpt, "%.*s;%.*s", STR_ARG(type), STR_ARG(address)))
+        return fault_for(ERR_LIMIT, p->fault, NULL, NULL);
+    return OK;
 }
 
 struct parameter_row {

@@ -73,7 +73,7 @@ struct smtp_mail {
     enum smtp_body body;
     bool smtputf8;
     enum dsn_return ret;
-    str envid; /* As xtext; empty when unstated. */
+    str envid; /* Decoded, printable; empty when unstated. */
     bool has_auth;
     struct address auth; /* Null for AUTH=<>. */
     bool has_parameters; /* Any at all; after HELO none belongs there. */
@@ -81,8 +81,8 @@ struct smtp_mail {
 
 struct smtp_rcpt {
     struct address to;
-    unsigned notify; /* enum dsn_notify. */
-    str orcpt;       /* "rfc822;xtext" as it came; empty when unstated. */
+    uint8_t notify; /* NOTIFY_* of formats/dsn.h. */
+    str orcpt;      /* "rfc822;ann@example.org", decoded, without controls; empty when unstated. */
     bool has_parameters;
 };
 
