@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* gates_recipient.c: the gates at RCPT: to whom this client may send.
+ *
+ * gate_relay() is what keeps us from being an open relay.  It looks only at the domain of the
+ * parsed address: whatever is inside a local part (percent, bang, another at) means nothing here.
+ */
+#include "accounts/account.h"
+#include "accounts/limits.h"
+#include "config/config.h"
+#include "intake/gates.h"
+#include "intake/limits_words.h"
+#include "intake/transaction.h"
+#include "runtime/clock.h"
+
+/* Memory of one look into the directory: an alias may have many targets. */
+enum {
+    RESOLUTION_MEMORY_MAX = 512 * 1024
+};
+
+enum err
+gate_recipient_count(struct intake *intake, struct verdict *verdict)
+{
+    unsigned max = intake_recipients_max(intake->services, &intake->peer);
+
+    /* RFC 5321 4.5.3.1.10: 452, so that the client sends the rest in another message. */
+    if (intake->envelope.recipient_count >= max)
+        verdict_refuse(verdict, 452, "4.5.3", "No more than %u recipients for each message", max);
+    return OK;
+}
+
+enum err
+gate_recipient_syntax(struct intake *intake, struct verdict *verdict)
+{
+    str address = intake->candidate->address;
+
+    if (!intake->sender.smtputf8 && !str_is_ascii(address))
+        verdict_refuse(verdict, 553, "5.6.7", "This recipient needs SMTPUTF8");
+    return OK;
+}
+
+enum err
+gate_relay(struct intake *intake, struct verdict *verdict)
+{
+    str domain = intake->candidate_forms.domain;
+
+    if (intake_is_ours(intake) || !domain.len)
+        return OK;
+    if (!accounts_has_domain(intake->services->accounts, domain))
+        verdict_refuse(verdict, 550, "5.7.1", "We do not relay to this domain");
+    return OK;
+}
+
+static void
+judge_resolution(const struct resolution *resolution, bool without_domain, struct verdict *verdict)
+{
+    switch (resolution->kind) {
+    case RESOLUTION_NOT_OURS:
+        if (without_domain)
+            verdict_refuse(verdict, 550, "5.1.1", "No such recipient here");
+        return;
+    case RESOLUTION_MAILBOX:
+    case RESOLUTION_ALIAS:
+    case RESOLUTION_ROUTE:
+        return;
+    case RESOLUTION_UNKNOWN:
+        verdict_refuse(verdict, 550, "5.1.1", "No such recipient here");
+        return;
+    case RESOLUTION_LOOP:
+        verdict_refuse(verdict, 550, "5.4.6", "This alias leads in circles");
+        return;
+    }
+}
+
+enum err
+gate_recipient_exists(struct intake *intake, struct verdict *verdict)
+{
+    const struct address_forms *forms = &intake->candidate_forms;
+    struct resolution resolution;
+    struct arena arena;
+    enum err e;
+
+    arena_init(&arena, RESOLUTION_MEMORY_MAX);
+    e = accounts_resolve(intake->services->accounts, &arena, forms->canonical, &resolution);
+    if (!e)
+        judge_resolution(&resolution, !forms->domain.len, verdict);
+    arena_done(&arena);
+    return e;
+}
+
+enum err
+gate_recipients_limit(struct intake *intake, struct verdict *verdict)
+{
+    struct limits_verdict limits;
+    enum err e;
+
+    if (!intake->ticket)
+        return OK;
+    e = limits_add_recipient(intake->ticket, intake->candidate_forms.canonical, clock_now(),
+                             &limits);
+    if (e)
+        return e;
+    if (limits.state != LIMITS_OK)
+        limits_refuse(intake, &limits, verdict);
+    return OK;
+}

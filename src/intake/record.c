@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* record.c: events of acceptance and refusal, with all that is known of the conversation. */
+#include "intake/record.h"
+
+#include "intake/transaction.h"
+#include "store/events.h"
+
+static str
+domain_part(str address)
+{
+    ssize_t at = str_find_last(address, '@');
+
+    return at < 0 ? S("") : str_skip(address, (size_t)at + 1);
+}
+
+static void
+fill(struct intake *intake, struct event *event, char ip[IPADDR_TEXT_MAX])
+{
+    str cipher;
+
+    ipaddr_format(intake->peer.client.addr, ip);
+    event->sender = intake->sender.path;
+    event->from_domain = domain_part(intake->sender.path);
+    event->service = intake->peer.service;
+    event->account = intake->peer.account;
+    event->client_ip = str_from(ip);
+    event->helo = intake->peer.helo;
+    if (str_split(intake->peer.tls, ' ', &event->tls_version, &cipher))
+        event->tls_cipher = cipher;
+}
+
+void
+record_rejected(struct intake *intake, const char *stage, str recipient,
+                const struct verdict *verdict)
+{
+    char ip[IPADDR_TEXT_MAX];
+    struct event event = {
+        .kind = EVENT_REJECTED,
+        .stage = str_from(stage),
+        .recipient = recipient,
+        .to_domain = domain_part(recipient),
+        .code = verdict->code,
+        .enhanced = str_from(verdict->enhanced),
+        .text = str_from(verdict->text),
+        .bytes = (int64_t)intake->received,
+    };
+
+    fill(intake, &event, ip);
+    events_record(intake->services->events, &event);
+}
+
+void
+record_accepted(struct intake *intake)
+{
+    const struct envelope *envelope = &intake->envelope;
+    char ip[IPADDR_TEXT_MAX];
+    struct event event = {
+        .kind = EVENT_ACCEPTED,
+        .message = envelope->id,
+        .code = 250,
+        .enhanced = S("2.0.0"),
+        .bytes = (int64_t)envelope->size,
+    };
+
+    fill(intake, &event, ip);
+    for (size_t i = 0; i < envelope->recipient_count; i++) {
+        event.recipient = envelope->recipients[i].address;
+        event.recipient_index = (int64_t)i;
+        event.to_domain = domain_part(event.recipient);
+        events_record(intake->services->events, &event);
+    }
+}
