@@ -15,6 +15,7 @@
 struct accounts;
 struct config;
 struct events;
+struct intake_services;
 struct limits;
 struct queue;
 struct server;
@@ -33,7 +34,8 @@ struct server_options {
     const struct server_socket *sockets; /* Bound by the supervisor. */
     size_t socket_count;
     int notify_fd;       /* Where "ready" and the like are written; -1: nowhere. */
-    bool wait_for_spool; /* Another process may be about to leave it: wait. */
+    bool wait_for_data; /* Another process may be about to leave the data: wait. */
+    const _Atomic(bool) *give_up; /* When it becomes true that wait ends; may be NULL. */
 };
 
 /* In a fiber on loop 0.  On failure nothing is left running, and WHY names what to do. */
@@ -47,11 +49,18 @@ WAITS void server_stop(struct server *server, duration grace);
 
 /* The parts, for the control socket and for tests; borrowed, alive until server_stop(). */
 struct config *server_config(struct server *server);
+struct intake_services *server_services(struct server *server);
 struct accounts *server_accounts(struct server *server);
 struct events *server_events(struct server *server);
 struct limits *server_limits(struct server *server);
 struct queue *server_queue(struct server *server);
 struct spool *server_spool(struct server *server);
+
+/* Wall clock. */
+instant server_started_at(const struct server *server);
+/* The listeners, for `outpost status`: FALSE past the last one. */
+bool server_door(const struct server *server, size_t index, const char **name, unsigned *port,
+                 unsigned *connections);
 
 /* The server process: starts the loops and the server, obeys signals, returns after an orderly
  * stop. SIGTERM and SIGINT stop, SIGUSR1 stops with more patience (somebody takes over), SIGHUP
