@@ -41,6 +41,7 @@ struct group {
     bool cancelled;
     struct fiber *joiner;
     struct fiber *owner; /* Whose cancellation this group inherits; NULL outside a fiber. */
+    struct link in_owner; /* While it has fibers. */
 };
 
 void group_init(struct group *group);

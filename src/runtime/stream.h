@@ -4,7 +4,9 @@
  * Writes collect in a buffer and leave when it is full, at stream_flush(), and by themselves
  * before a read waits: so pipelining is right without a line of code in the protocols.
  * The deadline belongs to the stream: an absolute steady instant, set once for each phase of a protocol; a peer
- * that dribbles cannot move it.  After an error the stream only returns that error again.
+ * that dribbles cannot move it.  After an error the stream only returns that error again, but for
+ * ERR_TIMEOUT and ERR_CANCELLED, after which a last word can still be written (stream_close() sends
+ * what goes without waiting).
  * One fiber uses a stream at a time.  Buffers are given back while a stream is idle.
  */
 #pragma once
@@ -27,6 +29,10 @@ WAITS enum err stream_connect(const struct endpoint *peer, const ipaddr *local, 
                               struct stream **stream, struct why *why);
 WAITS enum err stream_connect_unix(const char *path, instant deadline, struct stream **stream,
                                    struct why *why);
+/* Takes FD, a connected non-blocking stream socket. */
+enum err stream_from_socket(int fd, struct stream **stream);
+/* Who is at the other end of a Unix socket; false for other streams. */
+bool stream_peer_uid(const struct stream *stream, uid_t *uid);
 /* Flushes what it can without waiting, closes, frees.  NULL is fine. */
 void stream_close(struct stream *stream);
 void stream_drop(struct stream **stream); /* For OWN(stream). */
@@ -43,11 +49,11 @@ void stream_set_peer(struct stream *stream, const struct endpoint *peer); /* PRO
 WAITS enum err stream_read_line(struct stream *stream, size_t max, str *line);
 /* Discards up to and including the next LF; ERR_LIMIT after MAX bytes without one. */
 WAITS enum err stream_skip_line(struct stream *stream, size_t max);
-/* At least one byte, as many as are there (a view as above), not consumed.  ERR_CLOSED at the end. */
+/* At least one byte, as many as are there (a view as above), not consumed.  ERR_CLOSED at the end.  Does
+ * not wait while something is buffered: for more, stream_fill_at_least() what is buffered and one. */
 WAITS enum err stream_fill(struct stream *stream, str *bytes);
 /* At least COUNT bytes (at most STREAM_READ_BUFFER) in the view, not consumed. */
 WAITS enum err stream_fill_at_least(struct stream *stream, size_t count, str *bytes);
-/* As stream_fill(), but waits for bytes beyond those already buffered: HAVE is the length of the last view. */
 void stream_consume(struct stream *stream, size_t count);
 /* What was received and not consumed, without waiting. */
 size_t stream_buffered(const struct stream *stream);

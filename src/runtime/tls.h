@@ -8,8 +8,7 @@
 
 struct tls_context; /* Immutable once made; shared by reference between loops. */
 
-/* For servers: a PEM chain and its key.  WHY names the file and the cure.
- * PURPOSE_MAIL_EXCHANGE takes weaker clients (opportunistic TLS of port 25), the other does not. */
+/* For servers: a PEM chain and its key.  WHY names the file and the cure. */
 enum err tls_server_new(const char *cert_file, const char *key_file, struct tls_context **context,
                         struct why *why);
 /* For clients: the system's roots, and CA_FILE beside them when not NULL. */

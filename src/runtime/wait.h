@@ -23,7 +23,8 @@ struct latch {
 void latch_open(struct latch *latch);
 bool latch_is_open(const struct latch *latch);
 WAITS enum err latch_wait(struct latch *latch, instant deadline);
-/* Not cut short by cancellation: for work on the caller's stack that somebody else is doing. */
+/* Not cut short by cancellation: for work on the caller's stack that somebody else is doing.  Simulated time
+ * stands still for a short real moment so that real threads can do it; not so in latch_wait(). */
 WAITS void latch_wait_always(struct latch *latch);
 
 /* Rings may come before or while the one waiter waits; several rings may be seen as one. */
@@ -35,6 +36,9 @@ struct bell {
 
 void bell_ring(struct bell *bell);
 WAITS enum err bell_wait(struct bell *bell, instant deadline);
+
+/* Until FD, which is not a stream's, can be read (OUTPUT: written): a signalfd, a pipe, a pidfd. */
+WAITS enum err wait_fd(int fd, bool output, instant deadline);
 
 /* Runs FN(ARG) on a thread of a bounded pool and waits until it has returned; not cut short by
  * cancellation.  For what blocks: password hashing, SQLite, fsync of cold files.  In a simulated

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* stream_tls.c: TLS between a stream's buffers and its transport.
+ *
+ * OpenSSL reads and writes through a BIO that calls the transport and never waits; a fiber never
+ * parks inside of OpenSSL (whose error queue belongs to the thread), but here, when OpenSSL says what it wants.
+ * Start reading at handshake().
+ */
+#include "runtime/stream.h"
+
+#include "base/must.h"
+#include "runtime/loop.h"
+#include "runtime/stream_inside.h"
+#include "runtime/tls.h"
+#include "runtime/tls_inside.h"
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct tls_session {
+    SSL *ssl;
+    struct transport *transport;
+    enum err transport_error; /* Why the BIO has failed. */
+    bool named;               /* The peer's certificate was checked for a name. */
+    struct tls_info info;
+};
+
+/* The BIO. */
+
+static int
+bio_result(BIO *bio, enum err e, size_t count, int retry)
+{
+    struct tls_session *session = BIO_get_data(bio);
+
+    BIO_clear_retry_flags(bio);
+    if (!e)
+        return (int)count;
+    if (e == ERR_BUSY) {
+        BIO_set_flags(bio, retry | BIO_FLAGS_SHOULD_RETRY);
+        return -1;
+    }
+    session->transport_error = e;
+    return e == ERR_CLOSED && retry == BIO_FLAGS_READ ? 0 : -1;
+}
+
+static int
+bio_read(BIO *bio, char *bytes, int room)
+{
+    struct tls_session *session = BIO_get_data(bio);
+    struct transport *transport = session->transport;
+    size_t got = 0;
+    enum err e;
+
+    if (room <= 0)
+        return 0;
+    e = transport->ops->read(transport, bytes, (size_t)room, &got);
+    return bio_result(bio, e, got, BIO_FLAGS_READ);
+}
+
+static int
+bio_write(BIO *bio, const char *bytes, int count)
+{
+    struct tls_session *session = BIO_get_data(bio);
+    struct transport *transport = session->transport;
+    struct iovec part = { .iov_base = (void *)bytes, .iov_len = (size_t)MAX(count, 0) };
+    size_t put = 0;
+    enum err e;
+
+    if (count <= 0)
+        return 0;
+    e = transport->ops->write(transport, &part, 1, &put);
+    return bio_result(bio, e, put, BIO_FLAGS_WRITE);
+}
+
+static long
+bio_ctrl(BIO *bio, int command, long number, void *pointer)
+{
+    struct tls_session *session = BIO_get_data(bio);
+
+    (void)number, (void)pointer;
+    if (command == BIO_CTRL_FLUSH)
+        return 1;
+    if (command == BIO_CTRL_EOF)
+        return session->transport_error != OK;
+    return 0;
+}
+
+static BIO_METHOD *bio_method;
+
+static void
+make_bio_method(void)
+{
+    bio_method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "transport");
+    must(bio_method);
+    BIO_meth_set_read(bio_method, bio_read);
+    BIO_meth_set_write(bio_method, bio_write);
+    BIO_meth_set_ctrl(bio_method, bio_ctrl);
+}
+
+static struct tls_session *
+session_new(struct tls_context *context, struct transport *transport)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    struct tls_session *session = calloc(1, sizeof(*session));
+    BIO *bio;
+
+    pthread_once(&once, make_bio_method);
+    must(session);
+    session->transport = transport;
+    session->ssl = SSL_new(tls_context_ssl(context)); /* It holds the SSL_CTX from now on. */
+    bio = BIO_new(bio_method);
+    must(session->ssl && bio);
+    BIO_set_data(bio, session);
+    BIO_set_init(bio, 1);
+    SSL_set_bio(session->ssl, bio, bio);
+    return session;
+}
+
+void
+tls_session_free(struct tls_session *session, bool failed)
+{
+    ERR_clear_error();
+    if (!failed && !session->transport_error && SSL_is_init_finished(session->ssl))
+        (void)SSL_shutdown(session->ssl);
+    SSL_free(session->ssl);
+    free(session);
+}
+
+/* Bytes. */
+
+/* What RESULT, not positive, of an SSL call means for the stream. */
+static enum err
+session_error(struct tls_session *session, int result, bool *output)
+{
+    switch (SSL_get_error(session->ssl, result)) {
+    case SSL_ERROR_WANT_READ:
+        *output = false;
+        return ERR_BUSY;
+    case SSL_ERROR_WANT_WRITE:
+        *output = true;
+        return ERR_BUSY;
+    case SSL_ERROR_ZERO_RETURN:
+        return ERR_CLOSED;
+    case SSL_ERROR_SYSCALL:
+        return session->transport_error ? session->transport_error : ERR_CLOSED;
+    default:
+        return ERR_TLS;
+    }
+}
+
+enum err
+tls_session_read(struct tls_session *session, void *bytes, size_t room, size_t *got, bool *output)
+{
+    int count;
+
+    ERR_clear_error();
+    count = SSL_read(session->ssl, bytes, (int)room);
+    if (count <= 0)
+        return session_error(session, count, output);
+    *got = (size_t)count;
+    return OK;
+}
+
+enum err
+tls_session_write(struct tls_session *session, str bytes, size_t *put, bool *output)
+{
+    int count;
+
+    ERR_clear_error();
+    count = SSL_write(session->ssl, bytes.ptr, (int)MIN(bytes.len, 1 << 20));
+    if (count <= 0)
+        return session_error(session, count, output);
+    *put = (size_t)count;
+    return OK;
+}
+
+/* Facts. */
+
+static void
+copy_text(char *to, size_t size, const char *text)
+{
+    size_t length = MIN(text ? strlen(text) : 0, size - 1);
+
+    if (length)
+        memcpy(to, text, length);
+    to[length] = 0;
+}
+
+static void
+note_certificate(struct tls_session *session)
+{
+    struct tls_info *info = &session->info;
+    long result = SSL_get_verify_result(session->ssl);
+
+    info->peer_has_cert = SSL_get0_peer_certificate(session->ssl) != NULL;
+    info->verified = info->peer_has_cert && session->named && result == X509_V_OK;
+    copy_text(info->verify_text, sizeof(info->verify_text),
+              info->verified          ? "ok"
+              : !info->peer_has_cert ? "no certificate"
+              : !session->named      ? "not checked for a name"
+                                      : X509_verify_cert_error_string(result));
+}
+
+static void
+note_facts(struct tls_session *session)
+{
+    static const char label[] = "EXPORTER-Channel-Binding";
+    struct tls_info *info = &session->info;
+    SSL *ssl = session->ssl;
+
+    copy_text(info->version, sizeof(info->version), SSL_get_version(ssl));
+    copy_text(info->cipher, sizeof(info->cipher), SSL_get_cipher_name(ssl));
+    copy_text(info->sni, sizeof(info->sni), SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
+    note_certificate(session);
+    /* RFC 9266 section 3: with TLS 1.2 only under the extended master secret. */
+    if (SSL_version(ssl) >= TLS1_3_VERSION || SSL_get_extms_support(ssl) == 1)
+        info->has_exporter =
+            SSL_export_keying_material(ssl, info->exporter, sizeof(info->exporter), label,
+                                       sizeof(label) - 1, NULL, 0, 0) == 1;
+}
+
+const struct tls_info *
+stream_tls(const struct stream *stream)
+{
+    return stream->tls ? &stream->tls->info : NULL;
+}
+
+/* The handshake. */
+
+static enum err
+handshake_failed(struct stream *stream, struct tls_session *session, enum err e, struct why *why)
+{
+    long result = SSL_get_verify_result(session->ssl);
+    char peer[IPADDR_TEXT_MAX + 8];
+
+    endpoint_format(&stream->peer, peer);
+    if (e == ERR_TLS && result != X509_V_OK)
+        e = err_why(why, e, "the certificate of %s is not trusted: %s", peer,
+                X509_verify_cert_error_string(result));
+    else if (e == ERR_TLS)
+        e = err_why(why, e, "the TLS handshake with %s failed: %s", peer, tls_reason());
+    else
+        e = err_why(why, e, "the TLS handshake with %s failed: %s", peer,
+                e == ERR_CLOSED ? "the peer closed the connection" : err_name(e));
+    tls_session_free(session, true);
+    stream->in_error = stream->out_error = e;
+    return e;
+}
+
+static enum err
+handshake(struct stream *stream, struct tls_session *session, struct why *why)
+{
+    for (;;) {
+        bool output = false;
+        enum err e;
+        int result;
+        ERR_clear_error();
+        result = SSL_do_handshake(session->ssl);
+        if (result == 1)
+            break;
+        e = session_error(session, result, &output);
+        if (e == ERR_BUSY)
+            e = stream->transport->ops->wait(stream->transport, output, stream->deadline);
+        if (e)
+            return handshake_failed(stream, session, e, why);
+    }
+    note_facts(session);
+    stream->tls = session;
+    /* A handshake uses three pages more than a conversation does. */
+    fiber_trim_stack();
+    return OK;
+}
+
+/* Nothing that came in the clear may be taken for what came under TLS. */
+static enum err
+prepare(struct stream *stream, struct why *why)
+{
+    enum err e;
+
+    must(!stream->tls);
+    if (stream_buffered(stream)) {
+        stream->in_error = stream->out_error = ERR_TLS;
+        return err_why(why, ERR_TLS, "the peer sent %zu bytes before TLS was started",
+                       stream_buffered(stream));
+    }
+    e = stream_flush(stream);
+    if (e)
+        return err_why(why, e, "before TLS: %s", err_name(e));
+    return OK;
+}
+
+enum err
+stream_start_tls_server(struct stream *stream, struct tls_context *context, struct why *why)
+{
+    struct tls_session *session;
+    enum err e = prepare(stream, why);
+
+    if (e)
+        return e;
+    session = session_new(context, stream->transport);
+    SSL_set_accept_state(session->ssl);
+    return handshake(stream, session, why);
+}
+
+/* SNI and the name that the certificate is checked for; an address is checked, but not sent. */
+static enum err
+set_server_name(struct tls_session *session, str name, struct why *why)
+{
+    SSL *ssl = session->ssl;
+    char text[256];
+    ipaddr addr;
+
+    if (name.len && name.ptr[name.len - 1] == '.')
+        name.len--;
+    if (name.len == 0)
+        return OK;
+    if (name.len >= sizeof(text) || str_find(name, '\0') >= 0)
+        return err_why(why, ERR_SYNTAX, "\"%.*s\" is not a server's name", STR_ARG(str_head(name, 80)));
+    memcpy(text, name.ptr, name.len);
+    text[name.len] = 0;
+    session->named = true;
+    if (ipaddr_parse(name, &addr)) {
+        must(X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), text) == 1);
+        return OK;
+    }
+    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    if (SSL_set1_host(ssl, text) != 1 || SSL_set_tlsext_host_name(ssl, text) != 1)
+        return err_why(why, ERR_SYNTAX, "\"%s\" is not a server's name", text);
+    return OK;
+}
+
+enum err
+stream_start_tls_client(struct stream *stream, struct tls_context *context,
+                        const struct tls_client_options *options, struct why *why)
+{
+    struct tls_session *session;
+    enum err e = prepare(stream, why);
+
+    if (e)
+        return e;
+    session = session_new(context, stream->transport);
+    SSL_set_connect_state(session->ssl);
+    SSL_set_verify(session->ssl,
+                   options->verify == TLS_VERIFY_PKIX ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
+    e = set_server_name(session, options->server_name, why);
+    if (e) {
+        tls_session_free(session, true);
+        return e;
+    }
+    return handshake(stream, session, why);
+}
