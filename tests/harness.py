@@ -53,10 +53,10 @@ class Outpost:
     """A server in a folder of its own; ports by listener name."""
     LISTENERS = ["smtp", "submission", "submissions", "pop3", "pop3s"]
 
-    def __init__(self, binary, address="ann@here.example", setup=(), name="outpost"):
+    def __init__(self, binary, address="ann@here.example", setup=(), name="outpost", data=None):
         self.binary = os.path.abspath(binary)
         self.dir = tempfile.mkdtemp(prefix=f"{name}-")
-        self.data = os.path.join(self.dir, "data")
+        self.data = data or os.path.join(self.dir, "data")
         self.config = os.path.join(self.data, "outpost.conf")
         self.address = address
         self.ports = {listener: free_port() for listener in self.LISTENERS}
