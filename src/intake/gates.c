@@ -38,7 +38,7 @@ static const struct gate mx_gates[] = {
     { AT_RECIPIENT, "recipient's domain is ours, or the client may relay",       gate_relay },
     { AT_RECIPIENT, "recipient exists, if its domain is ours",                   gate_recipient_exists },
     { AT_HEADER,    "lines and count of fields are within their ceilings",       gate_header_bounds },
-    { AT_HEADER,    "one From, one Date, one of each that must be single",       gate_header_fields },
+    { AT_HEADER,    "one From at most",                                          gate_single_from },
     { AT_HEADER,    "message did not go in circles",                             gate_hops },
     { AT_HEADER,    "Received is added",                                         gate_keep_header },
 };

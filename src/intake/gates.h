@@ -46,6 +46,7 @@ WAITS enum err gate_recipients_limit(struct intake *intake, struct verdict *verd
 /* gates_header.c: */
 WAITS enum err gate_header_bounds(struct intake *intake, struct verdict *verdict);
 WAITS enum err gate_header_fields(struct intake *intake, struct verdict *verdict);
+WAITS enum err gate_single_from(struct intake *intake, struct verdict *verdict);
 WAITS enum err gate_hops(struct intake *intake, struct verdict *verdict);
 WAITS enum err gate_from_owned(struct intake *intake, struct verdict *verdict);
 /* header_fixes.c: */

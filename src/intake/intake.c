@@ -13,8 +13,8 @@
 #include "config/config.h"
 #include "delivery/queue.h"
 #include "formats/address.h"
+#include "formats/header.h"
 #include "intake/gates.h"
-#include "intake/header_end.h"
 #include "intake/record.h"
 #include "intake/transaction.h"
 #include "runtime/clock.h"
@@ -378,7 +378,7 @@ collect_header(struct intake *intake, str bytes)
 
     intake->stage = STAGE_HEADER;
     buf_add(&intake->header, bytes);
-    if (header_end(buf_str(&intake->header), &intake->header_scanned, &size) && size <= max)
+    if (header_find_end(buf_str(&intake->header), &intake->header_scanned, &size) && size <= max)
         return pass_header(intake, size);
     if (intake->header.len <= max && buf_ok(&intake->header))
         return OK;

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "formats/header.h"
 #include "intake/intake.h"
 #include "mail/envelope.h"
 
@@ -42,12 +43,13 @@ struct intake {
     struct limits_ticket *ticket;         /* Of the login's sending limits. */
 
     enum intake_stage stage;
-    struct verdict refusal; /* Of the bytes; the first one stays. */
-    uint64_t received;      /* Bytes of the message so far. */
-    struct buf header;      /* Raw, while STAGE_HEADER; then what follows its end. */
-    size_t header_size;     /* Once it is complete: with its empty line, if it has one. */
-    size_t header_scanned;  /* Whole lines of it that were looked at. */
-    struct buf fixed;       /* The header section as it will be stored. */
+    struct verdict refusal;    /* Of the bytes; the first one stays. */
+    uint64_t received;         /* Bytes of the message so far. */
+    struct buf header;         /* Raw, while STAGE_HEADER; then what follows its end. */
+    size_t header_size;        /* Once it is complete: with its empty line, if it has one. */
+    size_t header_scanned;     /* Whole lines of it that were looked at. */
+    struct header_facts facts; /* AT_HEADER: from one walk. */
+    struct buf fixed;          /* The header section as it will be stored. */
     struct draft *draft;
 };
 

@@ -207,10 +207,10 @@ refuse_blind_tls(struct smtp_session *s)
 static enum err
 greet(struct smtp_session *s)
 {
-    const char *greeting = s->config->smtp.greeting.len ? s->config->smtp.greeting.ptr : "Outpost";
+    const char *greeting = s->config->smtp.greeting.len ? s->config->smtp.greeting.ptr : "ESMTP";
     enum err e;
 
-    e = smtp_reply(s, 220, "", "%s ESMTP %s", s->config->server.hostname.ptr, greeting);
+    e = smtp_reply(s, 220, "", "%s %s", s->config->server.hostname.ptr, greeting);
     if (e || s->server->implicit_tls)
         return e;
     return refuse_blind_tls(s);
@@ -230,6 +230,19 @@ handshake_first(struct smtp_session *s)
     return OK;
 }
 
+/* Our own machines may have as many as they like. */
+static bool
+count_connection(struct smtp_session *s)
+{
+    const struct endpoint *client = stream_peer(s->stream);
+    bool exempt =
+        ipaddr_is_loopback(client->addr) || intake_is_trusted(s->server->services, client);
+
+    s->counted = connections_enter(s->server->services->connections, client->addr,
+                                   exempt ? 0 : s->config->smtp.connections_per_address_max);
+    return s->counted;
+}
+
 static enum err
 converse(struct smtp_session *s)
 {
@@ -239,9 +252,7 @@ converse(struct smtp_session *s)
     e = proxy_read_header(s->stream, s->server->proxies);
     if (e)
         return e;
-    s->counted = connections_enter(s->server->services->connections, stream_peer(s->stream)->addr,
-                                   s->config->smtp.connections_per_address_max);
-    if (!s->counted)
+    if (!count_connection(s))
         return smtp_reply_last(s, 421, "4.7.0", "Too many connections from your address");
     if (s->server->implicit_tls) {
         e = handshake_first(s);
