@@ -40,12 +40,12 @@ struct dns_record {
 
 struct dns_answer {
     enum dns_status status;
-    bool secure;         /* Validated by DNSSEC. */
-    uint32_t ttl;        /* Seconds. */
-    str canonical;       /* The name after CNAMEs. */
+    bool secure;   /* Validated by DNSSEC. */
+    uint32_t ttl;  /* Seconds. */
+    str canonical; /* The name after CNAMEs. */
     struct dns_record *records;
     size_t count;
-    char why[128];       /* For TEMPORARY and BOGUS. */
+    char why[128]; /* For TEMPORARY and BOGUS. */
 };
 
 struct dns_stub {
@@ -54,14 +54,14 @@ struct dns_stub {
 };
 
 struct dns_options {
-    const char *trust_anchor_file;        /* NULL: no validation. */
-    const char *const *trust_anchors;     /* DS or DNSKEY records as text. */
+    const char *trust_anchor_file;    /* NULL: no validation. */
+    const char *const *trust_anchors; /* DS or DNSKEY records as text. */
     size_t trust_anchor_count;
-    const struct endpoint *forwarders;    /* None: resolve from the roots. */
+    const struct endpoint *forwarders; /* None: resolve from the roots. */
     size_t forwarder_count;
-    const struct dns_stub *stubs;         /* Zones asked at a server of their own. */
+    const struct dns_stub *stubs; /* Zones asked at a server of their own. */
     size_t stub_count;
-    const char *hosts_file;               /* NULL: none */
+    const char *hosts_file; /* NULL: none */
 };
 
 /* Once, before runtime_run() or in its first fiber. */

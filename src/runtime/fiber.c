@@ -3,9 +3,9 @@
  *
  *   group_start -> ready -> running -> parked -> ready ... -> finished
  *
- * The struct fiber stands at the top of its own stack, so that a fiber costs one mapping and its first
- * page.  Stacks are reused, a bounded number of them on each loop.  Start reading at group_start() and
- * fiber_park().
+ * The struct fiber stands at the top of its own stack, so that a fiber costs one mapping and its
+ * first page.  Stacks are reused, a bounded number of them on each loop.  Start reading at
+ * group_start() and fiber_park().
  */
 #include "runtime/fiber.h"
 
@@ -26,7 +26,9 @@
 #define MADV_GUARD_INSTALL 102
 #endif
 
-enum { GUARD_SIZE = 4096 };
+enum {
+    GUARD_SIZE = 4096
+};
 
 /* A fiber that works longer than this without a wait keeps everybody else on its core waiting. */
 static const duration slice_warn = MILLISECONDS(200);
@@ -53,7 +55,8 @@ guard(char *stack)
 static struct fiber *
 fiber_of_stack(char *stack)
 {
-    return (struct fiber *)(void *)(stack + STACK_SIZE - ((sizeof(struct fiber) + 63) & ~(size_t)63));
+    return (struct fiber *)(void *)(stack + STACK_SIZE -
+                                    ((sizeof(struct fiber) + 63) & ~(size_t)63));
 }
 
 static char *
@@ -331,10 +334,10 @@ void
 group_cancel(struct group *group)
 {
     group->cancelled = true;
-    list_each(item, &group->fibers)
-    {
+    list_each(item, &group->fibers) {
         struct fiber *fiber = CONTAINER_OF(item, struct fiber, in_group);
-        list_each(owned, &fiber->groups) group_cancel(CONTAINER_OF(owned, struct group, in_owner));
+        list_each(owned, &fiber->groups)
+            group_cancel(CONTAINER_OF(owned, struct group, in_owner));
         if (!fiber->shielded)
             fiber_wake(fiber, ERR_CANCELLED);
     }

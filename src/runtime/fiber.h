@@ -18,9 +18,9 @@
 struct fiber;
 
 struct runtime_options {
-    unsigned loops;      /* 0: one for each core. */
-    bool simulated;      /* One loop, virtual time, simulated network and DNS (runtime/sim.h). */
-    uint64_t seed;       /* Of the simulated world. */
+    unsigned loops; /* 0: one for each core. */
+    bool simulated; /* One loop, virtual time, simulated network and DNS (runtime/sim.h). */
+    uint64_t seed;  /* Of the simulated world. */
 };
 
 /* Starts the loops, runs FN(ARG) in a fiber on loop 0, and returns when FN has returned and all
@@ -30,8 +30,8 @@ enum err runtime_run(const struct runtime_options *options, void (*fn)(void *), 
 unsigned runtime_loop_count(void);
 unsigned runtime_loop_current(void); /* Of the calling fiber; must not be called outside one. */
 
-/* Runs FN(ARG) as soon as it can on LOOP, outside any fiber; FN must not wait (it may start fibers).
- * From any thread.  Many posts to one loop between two of its turns cost one wake-up. */
+/* Runs FN(ARG) as soon as it can on LOOP, outside any fiber; FN must not wait (it may start
+ * fibers). From any thread.  Many posts to one loop between two of its turns cost one wake-up. */
 void runtime_post(unsigned loop, void (*fn)(void *), void *arg);
 
 /* A set of fibers with one owner, all on the loop of the owner. */
@@ -40,19 +40,20 @@ struct group {
     unsigned count;
     bool cancelled;
     struct fiber *joiner;
-    struct fiber *owner; /* Whose cancellation this group inherits; NULL outside a fiber. */
+    struct fiber *owner;  /* Whose cancellation this group inherits; NULL outside a fiber. */
     struct link in_owner; /* While it has fibers. */
 };
 
 void group_init(struct group *group);
-/* Starts FN(ARG) in a new fiber on the current loop.  NAME is static text.  ERR_LIMIT when there is no memory
- * for another stack; ERR_CANCELLED in a cancelled group. */
+/* Starts FN(ARG) in a new fiber on the current loop.  NAME is static text.  ERR_LIMIT when there is
+ * no memory for another stack; ERR_CANCELLED in a cancelled group. */
 enum err group_start(struct group *group, void (*fn)(void *), void *arg, const char *name);
-void group_cancel(struct group *group);       /* All waits of its fibers return ERR_CANCELLED. */
-WAITS void group_join(struct group *group);   /* Until all its fibers have returned; not cut short by cancellation. */
-WAITS void group_stop(struct group *group);   /* Cancel, then join. */
+void group_cancel(struct group *group); /* All waits of its fibers return ERR_CANCELLED. */
+WAITS void group_join(
+    struct group *group); /* Until all its fibers have returned; not cut short by cancellation. */
+WAITS void group_stop(struct group *group); /* Cancel, then join. */
 
 /* Whether the current fiber was cancelled. */
 bool fiber_cancelled(void);
-WAITS enum err fiber_sleep(duration time);    /* OK when the time has passed. */
+WAITS enum err fiber_sleep(duration time); /* OK when the time has passed. */
 WAITS void fiber_yield(void);

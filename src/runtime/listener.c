@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* listener.c: from a listening socket to a fiber for each connection, on every loop.
  *
- * Each loop has a shard: the socket in its epoll (EPOLLEXCLUSIVE: one loop is woken for a connection)
- * and the group of the conversations that it accepted.  At the ceiling, or without descriptors, the
- * shards take the socket out of their epolls, and the kernel's backlog waits.  To stop: all shards let
- * go of the socket; at the deadline each cancels its group; then each joins it.
- * Start reading at listener_start() and listener_stop().
+ * Each loop has a shard: the socket in its epoll (EPOLLEXCLUSIVE: one loop is woken for a
+ * connection) and the group of the conversations that it accepted.  At the ceiling, or without
+ * descriptors, the shards take the socket out of their epolls, and the kernel's backlog waits.  To
+ * stop: all shards let go of the socket; at the deadline each cancels its group; then each joins
+ * it. Start reading at listener_start() and listener_stop().
  */
 #include "runtime/listener.h"
 
@@ -30,7 +30,9 @@
 #include <unistd.h>
 
 /* So that a burst is spread over the loops. */
-enum { ACCEPTS_PER_EVENT = 8 };
+enum {
+    ACCEPTS_PER_EVENT = 8
+};
 
 static const duration pause_without_descriptors = MILLISECONDS(200);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* listener.h: a listening socket whose connections become fibers, on all loops.
  *
- * A listener is served by every loop: each accepted connection runs HANDLER in a fiber of its own on
- * the loop that accepted it.  HANDLER owns the stream and closes it.
+ * A listener is served by every loop: each accepted connection runs HANDLER in a fiber of its own
+ * on the loop that accepted it.  HANDLER owns the stream and closes it.
  */
 #pragma once
 
@@ -14,13 +14,14 @@
 struct listener;
 struct stream;
 
-/* Binds and listens; for the supervisor, which hands the descriptor on.  In a simulated world use listener_start_sim. */
+/* Binds and listens; for the supervisor, which hands the descriptor on.  In a simulated world use
+ * listener_start_sim. */
 enum err listener_bind(const struct endpoint *endpoint, int backlog, int *fd, struct why *why);
 enum err listener_bind_unix(const char *path, mode_t mode, int *fd, struct why *why);
 
 struct listener_options {
-    const char *name;            /* Static text, for events: "smtp", "submission". */
-    unsigned connections_max;    /* 0: no ceiling.  Above it the kernel's backlog waits. */
+    const char *name;         /* Static text, for events: "smtp", "submission". */
+    unsigned connections_max; /* 0: no ceiling.  Above it the kernel's backlog waits. */
 };
 
 /* Takes FD (which stays open in the caller's other processes) and serves it on all loops. */

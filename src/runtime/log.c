@@ -9,7 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TEXT_MAX = 1024, LINE_MAX_BYTES = 1536 };
+enum {
+    TEXT_MAX = 1024,
+    LINE_MAX_BYTES = 1536
+};
 
 static atomic_int level_shown = LOG_LEVEL_INFO;
 

@@ -2,8 +2,8 @@
 /* loop.c: one thread, one epoll, many fibers.
  *
  * A turn of the loop: take what other threads have posted, run every fiber that is ready, fire the
- * timers that are due, ask epoll.  A fiber that becomes ready during a turn runs in the next one, so
- * nobody is starved.  Start reading at loop_run(), then runtime_run().
+ * timers that are due, ask epoll.  A fiber that becomes ready during a turn runs in the next one,
+ * so nobody is starved.  Start reading at loop_run(), then runtime_run().
  */
 #include "runtime/loop.h"
 
@@ -240,7 +240,7 @@ loop_run(struct loop *loop)
         else
             take_events(loop, wait_ms(loop));
     }
-    //DNS dns_loop_done(loop);
+    // DNS dns_loop_done(loop);
     take_posts(loop);
     context_done_thread(&loop->context);
     loop_enter(NULL);

@@ -123,8 +123,8 @@ void watch_remove(struct loop *loop, struct watch *watch);
 struct fiber *fiber_self(void);
 /* The current fiber, or the stand-in for a thread outside the runtime. */
 struct fiber *fiber_or_thread(void);
-/* Parks until fiber_wake(), cancellation (unless SHIELDED), or DEADLINE.  OK may come for no reason:
- * callers look at what they wait for again. */
+/* Parks until fiber_wake(), cancellation (unless SHIELDED), or DEADLINE.  OK may come for no
+ * reason: callers look at what they wait for again. */
 WAITS enum err fiber_park(instant deadline, bool shielded);
 /* Only on the fiber's own loop; harmless when it is not parked. */
 void fiber_wake(struct fiber *fiber, enum err reason);

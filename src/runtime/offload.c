@@ -2,7 +2,8 @@
 /* offload.c: a bounded pool of threads for what blocks.
  *
  * A job stands on the stack of the fiber that waits for it, so the queue is as long as there are
- * waiting fibers and needs no memory.  Threads are started as they are needed and end with the loops.
+ * waiting fibers and needs no memory.  Threads are started as they are needed and end with the
+ * loops.
  */
 #include "runtime/wait.h"
 
@@ -12,7 +13,9 @@
 
 #include <signal.h>
 
-enum { THREADS_MAX = 16 };
+enum {
+    THREADS_MAX = 16
+};
 
 struct job {
     struct job *next;

@@ -19,15 +19,16 @@ WAITS void sim_advance(duration time);
 WAITS void sim_settle(void);
 
 /* Adds to the DNS; a name without records of a type is DNS_NO_DATA, an unknown name DNS_NO_NAME. */
-void sim_dns_add(const char *name, enum dns_type type, const struct dns_record *record, bool secure);
+void sim_dns_add(const char *name, enum dns_type type, const struct dns_record *record,
+                 bool secure);
 void sim_dns_fail(const char *name, enum dns_status status); /* DNS_TEMPORARY or DNS_BOGUS. */
 void sim_dns_clear(void);
 
 enum sim_fault {
     SIM_FAULT_NONE,
-    SIM_FAULT_REFUSE,       /* Connections are refused. */
+    SIM_FAULT_REFUSE, /* Connections are refused. */
     SIM_FAULT_UNREACHABLE,
-    SIM_FAULT_SILENT,       /* Connections time out. */
+    SIM_FAULT_SILENT, /* Connections time out. */
 };
 void sim_network_fault(ipaddr addr, enum sim_fault fault);
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* sim_clock.c: virtual time, seeded randomness, and what is under way.
  *
- * Time stands still while a fiber can run.  When none can, it jumps to what is due next: a timer of the
- * loop or a delivery (bytes, connections, DNS answers that are on their way).  Threads of the outside
- * (a spool's writer) have no place in virtual time: while a fiber is in latch_wait_always(), they get a
- * short real moment to answer before time jumps.  Start reading at sim_idle().
+ * Time stands still while a fiber can run.  When none can, it jumps to what is due next: a timer of
+ * the loop or a delivery (bytes, connections, DNS answers that are on their way).  Threads of the
+ * outside (a spool's writer) have no place in virtual time: while a fiber is in
+ * latch_wait_always(), they get a short real moment to answer before time jumps.  Start reading at
+ * sim_idle().
  */
 #include "runtime/sim.h"
 
@@ -18,7 +19,7 @@
 #include <unistd.h>
 
 enum {
-    PATIENCE_MS = 50,       /* Real time for other threads before virtual time jumps. */
+    PATIENCE_MS = 50,        /* Real time for other threads before virtual time jumps. */
     DEADLOCK_MS = 20 * 1000, /* Real time before a world in which nothing can happen ends. */
 };
 
@@ -47,7 +48,7 @@ void
 sim_end(void)
 {
     sim_net_end();
-    //DNS sim_dns_clear();
+    // DNS sim_dns_clear();
     heap_done(&world.deliveries);
     world.on = false;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* sim_net.c: a network of pipes in memory.
  *
- * A connection is two pipes.  A write becomes segments with an instant of arrival drawn from the seed,
- * never before that of the segment ahead of it; a write may be cut into two segments anywhere, as
- * TCP may.  A pipe holds a window of bytes, then its writer waits.  Start reading at pipe_write() and
- * sim_connect().
+ * A connection is two pipes.  A write becomes segments with an instant of arrival drawn from the
+ * seed, never before that of the segment ahead of it; a write may be cut into two segments
+ * anywhere, as TCP may.  A pipe holds a window of bytes, then its writer waits.  Start reading at
+ * pipe_write() and sim_connect().
  */
 #include "runtime/sim.h"
 
@@ -20,7 +20,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WINDOW = 65536, LISTENERS_MAX = 256, FAULTS_MAX = 256, FIRST_PORT = 32768 };
+enum {
+    WINDOW = 65536,
+    LISTENERS_MAX = 256,
+    FAULTS_MAX = 256,
+    FIRST_PORT = 32768
+};
 
 static const duration delay_least = MICROSECONDS(100);
 static const duration delay_span = MILLISECONDS(3);
@@ -122,13 +127,13 @@ static void
 send_segment(struct pipe *pipe, const char *bytes, size_t count, bool is_end)
 {
     struct segment *segment = malloc(sizeof(*segment) + count);
-    instant arrival = clock_steady() + delay_least + (duration)sim_random_below((uint64_t)delay_span);
+    instant arrival =
+        clock_steady() + delay_least + (duration)sim_random_below((uint64_t)delay_span);
 
     must(segment);
-    *segment = (struct segment){ .delivery = { .fn = segment_arrived },
-                                 .pipe = pipe,
-                                 .is_end = is_end,
-                                 .end = count };
+    *segment = (struct segment){
+        .delivery = { .fn = segment_arrived }, .pipe = pipe, .is_end = is_end, .end = count
+    };
     if (count)
         memcpy(segment->bytes, bytes, count);
     pipe->size += count;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* stream_tcp.c: sockets: connecting, and the transport over one.
  *
- * A socket is put into the loop's epoll once, edge-triggered, at the first wait of a fiber.  READABLE
- * and WRITABLE remember edges: a read that brought less than it asked for has emptied the socket, so
- * that the next one waits without asking the kernel first.  After a hang-up every read is tried.
+ * A socket is put into the loop's epoll once, edge-triggered, at the first wait of a fiber.
+ * READABLE and WRITABLE remember edges: a read that brought less than it asked for has emptied the
+ * socket, so that the next one waits without asking the kernel first.  After a hang-up every read
+ * is tried.
  */
 #include "runtime/stream.h"
 

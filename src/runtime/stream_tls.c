@@ -2,8 +2,8 @@
 /* stream_tls.c: TLS between a stream's buffers and its transport.
  *
  * OpenSSL reads and writes through a BIO that calls the transport and never waits; a fiber never
- * parks inside of OpenSSL (whose error queue belongs to the thread), but here, when OpenSSL says what it wants.
- * Start reading at handshake().
+ * parks inside of OpenSSL (whose error queue belongs to the thread), but here, when OpenSSL says
+ * what it wants. Start reading at handshake().
  */
 #include "runtime/stream.h"
 
@@ -199,10 +199,10 @@ note_certificate(struct tls_session *session)
     info->peer_has_cert = SSL_get0_peer_certificate(session->ssl) != NULL;
     info->verified = info->peer_has_cert && session->named && result == X509_V_OK;
     copy_text(info->verify_text, sizeof(info->verify_text),
-              info->verified          ? "ok"
+              info->verified         ? "ok"
               : !info->peer_has_cert ? "no certificate"
               : !session->named      ? "not checked for a name"
-                                      : X509_verify_cert_error_string(result));
+                                     : X509_verify_cert_error_string(result));
 }
 
 static void
@@ -218,9 +218,8 @@ note_facts(struct tls_session *session)
     note_certificate(session);
     /* RFC 9266 section 3: with TLS 1.2 only under the extended master secret. */
     if (SSL_version(ssl) >= TLS1_3_VERSION || SSL_get_extms_support(ssl) == 1)
-        info->has_exporter =
-            SSL_export_keying_material(ssl, info->exporter, sizeof(info->exporter), label,
-                                       sizeof(label) - 1, NULL, 0, 0) == 1;
+        info->has_exporter = SSL_export_keying_material(ssl, info->exporter, sizeof(info->exporter),
+                                                        label, sizeof(label) - 1, NULL, 0, 0) == 1;
 }
 
 const struct tls_info *
@@ -240,12 +239,12 @@ handshake_failed(struct stream *stream, struct tls_session *session, enum err e,
     endpoint_format(&stream->peer, peer);
     if (e == ERR_TLS && result != X509_V_OK)
         e = err_why(why, e, "the certificate of %s is not trusted: %s", peer,
-                X509_verify_cert_error_string(result));
+                    X509_verify_cert_error_string(result));
     else if (e == ERR_TLS)
         e = err_why(why, e, "the TLS handshake with %s failed: %s", peer, tls_reason());
     else
         e = err_why(why, e, "the TLS handshake with %s failed: %s", peer,
-                e == ERR_CLOSED ? "the peer closed the connection" : err_name(e));
+                    e == ERR_CLOSED ? "the peer closed the connection" : err_name(e));
     tls_session_free(session, true);
     stream->in_error = stream->out_error = e;
     return e;
@@ -319,7 +318,8 @@ set_server_name(struct tls_session *session, str name, struct why *why)
     if (name.len == 0)
         return OK;
     if (name.len >= sizeof(text) || str_find(name, '\0') >= 0)
-        return err_why(why, ERR_SYNTAX, "\"%.*s\" is not a server's name", STR_ARG(str_head(name, 80)));
+        return err_why(why, ERR_SYNTAX, "\"%.*s\" is not a server's name",
+                       STR_ARG(str_head(name, 80)));
     memcpy(text, name.ptr, name.len);
     text[name.len] = 0;
     session->named = true;

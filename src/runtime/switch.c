@@ -3,8 +3,8 @@
  *
  *   fcontext  Boost.Context's two assembly functions: 7 ns a switch.  For production.
  *   ucontext  swapcontext(): 300 ns, on every Linux.
- *   pthread   one thread for each fiber, and a baton that one of them holds: 5 us, for debuggers and
- *             tools that do not understand fibers, and to prove that nothing depends on the switching.
+ *   pthread   one thread for each fiber, and a baton that one of them holds: 5 us, for debuggers
+ * and tools that do not understand fibers, and to prove that nothing depends on the switching.
  *
  * The sanitizers are told of every switch here, and only here.
  */
@@ -202,7 +202,8 @@ struct transfer {
 extern void *make_fcontext(void *top, size_t size, void (*fn)(struct transfer));
 extern struct transfer jump_fcontext(void *to, void *data);
 
-/* Every jump brings the two contexts, so that the one who arrives can note where the other stopped. */
+/* Every jump brings the two contexts, so that the one who arrives can note where the other stopped.
+ */
 struct journey {
     struct context *from;
     struct context *to;

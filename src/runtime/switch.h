@@ -32,9 +32,10 @@ struct context {
 /* For the thread's own stack, from which fibers are run. */
 void context_init_thread(struct context *context);
 void context_done_thread(struct context *context);
-/* FN(ARG) will run on the SIZE bytes from BOTTOM at the first switch; it must not return.  False when
- * the system gives no more. */
-bool context_make(struct context *context, char *bottom, size_t size, void (*fn)(void *), void *arg);
+/* FN(ARG) will run on the SIZE bytes from BOTTOM at the first switch; it must not return.  False
+ * when the system gives no more. */
+bool context_make(struct context *context, char *bottom, size_t size, void (*fn)(void *),
+                  void *arg);
 /* Leaves FROM and goes on in TO; returns when somebody switches back. */
 void context_switch(struct context *from, struct context *to);
 /* The same for the last time. */

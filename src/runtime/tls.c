@@ -71,10 +71,11 @@ load_server(SSL_CTX *ssl, const char *cert_file, const char *key_file, struct wh
         SSL_CTX_check_private_key(ssl) == 1)
         return OK;
     if (ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH)
-        return err_why(why, ERR_SYNTAX,
-                       "the key %s does not belong to the first certificate in %s; the server's own "
-                       "certificate must stand first",
-                       key_file, cert_file);
+        return err_why(
+            why, ERR_SYNTAX,
+            "the key %s does not belong to the first certificate in %s; the server's own "
+            "certificate must stand first",
+            key_file, cert_file);
     return unreadable("private key", key_file, why);
 }
 

@@ -17,22 +17,22 @@ struct tls_context *tls_context_ref(struct tls_context *context);
 void tls_context_unref(struct tls_context *context); /* NULL is fine. */
 
 enum tls_verify {
-    TLS_VERIFY_NONE,   /* Encrypt only; the result of the check is recorded all the same. */
-    TLS_VERIFY_PKIX,   /* The chain must lead to a root and name the server: else ERR_TLS. */
+    TLS_VERIFY_NONE, /* Encrypt only; the result of the check is recorded all the same. */
+    TLS_VERIFY_PKIX, /* The chain must lead to a root and name the server: else ERR_TLS. */
 };
 
 struct tls_client_options {
-    str server_name;   /* For SNI and for the check of the certificate. */
+    str server_name; /* For SNI and for the check of the certificate. */
     enum tls_verify verify;
 };
 
 struct tls_info {
-    char version[16];      /* "TLSv1.3" */
-    char cipher[64];       /* "TLS_AES_256_GCM_SHA384" */
+    char version[16]; /* "TLSv1.3" */
+    char cipher[64];  /* "TLS_AES_256_GCM_SHA384" */
     bool peer_has_cert;
-    bool verified;         /* The peer's chain led to a root and named the server. */
-    char verify_text[96];  /* Why not, or "ok". */
-    uint8_t exporter[32];  /* tls-exporter channel binding (RFC 9266). */
+    bool verified;        /* The peer's chain led to a root and named the server. */
+    char verify_text[96]; /* Why not, or "ok". */
+    uint8_t exporter[32]; /* tls-exporter channel binding (RFC 9266). */
     bool has_exporter;
-    char sni[256];         /* Server side: the name that the client asked for. */
+    char sni[256]; /* Server side: the name that the client asked for. */
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
-/* tls_inside.h: what tls.c and stream_tls.c share, without OpenSSL's headers.  For this room only. */
+/* tls_inside.h: what tls.c and stream_tls.c share, without OpenSSL's headers.  For this room only.
+ */
 #pragma once
 
 #include "base/base.h"

@@ -17,7 +17,8 @@ struct transport;
 struct transport_ops {
     /* Without waiting.  ERR_BUSY: nothing now; ERR_CLOSED: the end, or the peer is gone. */
     enum err (*read)(struct transport *transport, void *bytes, size_t room, size_t *got);
-    enum err (*write)(struct transport *transport, const struct iovec *parts, int count, size_t *put);
+    enum err (*write)(struct transport *transport, const struct iovec *parts, int count,
+                      size_t *put);
     /* Until reading (OUTPUT: writing) may succeed. */
     WAITS enum err (*wait)(struct transport *transport, bool output, instant deadline);
     /* Cuts what is under way in both directions. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* wait.c: latch, bell, and waiting for a descriptor.
  *
- * Both latch and bell follow one rule: whoever takes the waiter out of the object owes it exactly one
- * fiber_signal().  A waiter that gives up and finds itself taken out already waits for that signal, so
- * that none arrives at a fiber that has gone on to something else.
+ * Both latch and bell follow one rule: whoever takes the waiter out of the object owes it exactly
+ * one fiber_signal().  A waiter that gives up and finds itself taken out already waits for that
+ * signal, so that none arrives at a fiber that has gone on to something else.
  */
 #include "runtime/wait.h"
 

@@ -14,8 +14,9 @@
 
 struct fiber;
 
-/* One-shot: opens once, then every wait returns at once.  At most one waiter.  Lives as long as both sides
- * need it: latch_open() does not touch the latch after the waiter may have seen it open. */
+/* One-shot: opens once, then every wait returns at once.  At most one waiter.  Lives as long as
+ * both sides need it: latch_open() does not touch the latch after the waiter may have seen it open.
+ */
 struct latch {
     void *state; /* NULL, the waiting fiber, or open. */
 };
@@ -23,8 +24,9 @@ struct latch {
 void latch_open(struct latch *latch);
 bool latch_is_open(const struct latch *latch);
 WAITS enum err latch_wait(struct latch *latch, instant deadline);
-/* Not cut short by cancellation: for work on the caller's stack that somebody else is doing.  Simulated time
- * stands still for a short real moment so that real threads can do it; not so in latch_wait(). */
+/* Not cut short by cancellation: for work on the caller's stack that somebody else is doing.
+ * Simulated time stands still for a short real moment so that real threads can do it; not so in
+ * latch_wait(). */
 WAITS void latch_wait_always(struct latch *latch);
 
 /* Rings may come before or while the one waiter waits; several rings may be seen as one. */
