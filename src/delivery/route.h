@@ -49,10 +49,6 @@ struct route {
  * ERR_LIMIT (arena). */
 enum err route_choose(const struct config *config, struct accounts *accounts, struct arena *arena,
                       str recipient, str sender, struct route *route);
-/* The same from a key, without a recipient: what the queue kept.  ERR_SYNTAX. */
-enum err route_from_key(const struct config *config, struct arena *arena, str key,
-                        struct route *route);
-
 struct route_host {
     str name;          /* Of the host; for an address literal, the address. */
     struct endpoint endpoint;
@@ -70,16 +66,19 @@ struct route_hosts {
     struct route_answer answer; /* code != 0: there is no host, for this reason. */
 };
 
-/* OWN_HOSTS: see struct route_self.  Errors: ERR_CANCELLED, ERR_LIMIT. */
+/* Who we are: a way must not lead back here. */
 struct route_self {
     str hostname;
     const struct endpoint *endpoints; /* Where we listen for SMTP ourselves. */
     size_t endpoint_count;
 };
+
+/* The hosts of a way by MX or relay.  That there is none is an answer; errors: ERR_CANCELLED, ERR_LIMIT. */
 WAITS enum err route_find_hosts(const struct config *config, const struct route_self *self,
                                 struct arena *arena, const struct route *route, uint64_t seed,
                                 struct route_hosts *hosts);
 
 /* One line for each step, for `outpost test route ADDRESS`; nothing is sent. */
 WAITS enum err route_explain(const struct config *config, struct accounts *accounts,
-                             struct arena *arena, str recipient, str sender, struct buf *text);
+                             const struct route_self *self, struct arena *arena, str recipient,
+                             str sender, struct buf *text);

@@ -21,6 +21,7 @@
 #include "config/relay.h"
 
 struct sasl;
+struct smtp_capabilities;
 struct smtp_client;
 struct stream;
 struct tls_context;
@@ -57,6 +58,7 @@ struct smtp_failure {
     enum smtp_stage stage;
     struct smtp_answer answer; /* What the peer said, if it was the peer's saying. */
     struct why why;            /* In our words. */
+    bool silent;               /* Of a message: not one reply came to it. */
 };
 
 struct smtp_timeouts {
@@ -83,7 +85,6 @@ struct smtp_client_options {
     str password;
     enum relay_auth auth;
     struct smtp_timeouts timeouts;
-    size_t reply_size_max;
     /* Of all that is said, in the clear, for `test send` and traces; NULL: none.  Login lines are hidden. */
     void (*tap)(void *arg, bool output, str bytes);
     /* When a stage begins; NULL: none. */
@@ -102,37 +103,22 @@ void smtp_client_close(struct smtp_client *client);
 WAITS void smtp_client_quit(struct smtp_client *client);
 void smtp_client_drop(struct smtp_client **client); /* For OWN(smtp_client). */
 
-struct smtp_features {
-    bool esmtp;
-    bool pipelining;
-    bool chunking;
-    bool size;
-    bool eightbit;
-    bool smtputf8;
-    bool dsn;
-    bool starttls;
-    bool enhanced;
-    bool auth;
-    uint64_t size_max;       /* 0: not said */
-    unsigned recipients_max; /* LIMITS RCPTMAX; 0: not said */
-    unsigned messages_max;   /* LIMITS MAILMAX */
-    char mechanisms[128];
-};
-const struct smtp_features *smtp_client_features(const struct smtp_client *client);
+/* What the peer offered last; all false after HELO. */
+const struct smtp_capabilities *smtp_client_capabilities(const struct smtp_client *client);
 const struct tls_info *smtp_client_tls(const struct smtp_client *client); /* NULL: in the clear. */
 const struct endpoint *smtp_client_peer(const struct smtp_client *client);
 const struct endpoint *smtp_client_local(const struct smtp_client *client);
 unsigned smtp_client_sent(const struct smtp_client *client); /* Messages so far. */
-/* Whether nothing has come from the peer meanwhile: a kept connection can be used again. */
-bool smtp_client_is_quiet(const struct smtp_client *client);
+/* Another message may be tried: no error, no 421, nothing unasked has come, and MAILMAX is not reached. */
+bool smtp_client_is_usable(const struct smtp_client *client);
 
 struct smtp_recipient {
     str address;
     str original;   /* ORCPT, xtext decoded; may be empty. */
     uint8_t notify; /* mail/envelope.h; 0: not said. */
     bool accepted;  /* Was said yes to at RCPT. */
-    struct smtp_answer *answer; /* In the arena of the message; NULL: none came. */
-    enum smtp_stage stage;      /* To what the answer was. */
+    const struct smtp_answer *answer; /* In the arena of the message; NULL: none came. */
+    enum smtp_stage stage;            /* To what the answer was. */
 };
 
 struct smtp_message {
@@ -150,8 +136,8 @@ struct smtp_message {
     void *arg;
 };
 
-/* OK: every recipient has an answer, and the connection can go on (smtp_client_is_quiet() says whether it
- * lasts).  On an error FAILURE tells; recipients without a final answer have none, and with the stage
+/* OK: every recipient has an answer, and the connection can go on (smtp_client_is_usable() says whether
+ * it lasts).  On an error FAILURE tells; recipients without a final answer have none, and with the stage
  * SMTP_STAGE_FINAL in it nobody knows whether the peer took the message. */
 WAITS enum err smtp_client_send(struct smtp_client *client, struct smtp_message *message,
                                 struct smtp_failure *failure);
