@@ -115,7 +115,7 @@ bool smtp_client_is_usable(const struct smtp_client *client);
 struct smtp_recipient {
     str address;
     str original;   /* ORCPT, xtext decoded; may be empty. */
-    uint8_t notify; /* mail/envelope.h; 0: not said. */
+    uint8_t notify; /* formats/dsn.h; 0: not said. */
     bool accepted;  /* Was said yes to at RCPT. */
     const struct smtp_answer *answer; /* In the arena of the message; NULL: none came. */
     enum smtp_stage stage;            /* To what the answer was. */

@@ -8,8 +8,8 @@
  *
  * Start reading at smtp_client_send().
  */
+#include "formats/dsn.h"
 #include "formats/xtext.h"
-#include "mail/envelope.h"
 #include "protocols/smtp/connection.h"
 #include "protocols/smtp/data.h"
 #include "runtime/clock.h"
@@ -161,19 +161,6 @@ add_notify(struct buf *line, uint8_t notify)
         }
 }
 
-static void
-add_original(struct buf *line, str original)
-{
-    str type, address;
-
-    if (!str_split(original, ';', &type, &address))
-        return;
-    buf_add(line, S(" ORCPT="));
-    buf_add(line, type);
-    buf_add(line, S(";"));
-    xtext_encode(address, line);
-}
-
 static enum err
 write_rcpt(struct transaction *t, struct buf *line, const struct smtp_recipient *recipient)
 {
@@ -182,7 +169,10 @@ write_rcpt(struct transaction *t, struct buf *line, const struct smtp_recipient 
     buf_add(line, S(">"));
     if (t->client->capabilities.dsn) {
         add_notify(line, recipient->notify);
-        add_original(line, recipient->original);
+        if (recipient->original.len) {
+            buf_add(line, S(" ORCPT="));
+            orcpt_format(recipient->original, t->client->capabilities.smtputf8, line);
+        }
     }
     t->rcpt_sent++;
     return write_command(t, line);
