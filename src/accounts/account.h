@@ -25,7 +25,7 @@ struct db;
 enum {
     ADDRESS_SIZE_MAX = 320,
     ALIAS_DEPTH_MAX = 10,
-    ALIAS_TARGETS_MAX = 1000,
+    ALIAS_TARGETS_MAX = 1000, /* As many or more are RESOLUTION_LOOP. */
 };
 
 WAITS enum err accounts_open(const char *path, struct accounts **accounts, struct why *why);
@@ -41,7 +41,7 @@ struct domain_info {
     str alias_of;      /* The domain that it stands for, or "". */
     str catch_all;     /* Address that gets what nobody else gets, or "". */
     str route;         /* Where its mail goes instead of mailboxes ("smtp://..."), or "". */
-    str limit_preset;  /* "" for none. */
+    str limit_preset;  /* For all its accounts together; "" for none. */
     size_t accounts;
     size_t aliases;
 };
@@ -66,7 +66,7 @@ struct account_info {
     str address;
     bool disabled;     /* May not log in nor send; mail for it is still taken in. */
     bool has_password;
-    str limit_preset;  /* "" for that of its domain. */
+    str limit_preset;  /* "" for the default of the system. */
     uint64_t quota;    /* Bytes; 0: none. */
     instant created;
 };

@@ -29,8 +29,8 @@ struct limits_rules {
 const struct limits_rules *limits_preset(str name);
 const struct limits_rules *limits_preset_at(size_t index);
 
-/* SYSTEM holds for everybody together; DEFAULT for accounts without a preset of their own or their domain's.
- * Either may be NULL. */
+/* SYSTEM holds for everybody together, a domain's preset for its accounts together; DEFAULT for each account
+ * without a preset of its own.  Either may be NULL. */
 WAITS enum err limits_open(struct accounts *accounts, const struct limits_rules *system,
                            const struct limits_rules *default_rules, struct limits **limits,
                            struct why *why);
@@ -57,8 +57,8 @@ struct limits_verdict {
 
 struct limits_ticket;
 
-/* At MAIL.  A refused ticket is NULL.  ERR_LIMIT: too much is under way at once. */
-WAITS enum err limits_begin(struct limits *limits, int64_t account, instant now,
+/* At MAIL.  A refused ticket is NULL.  ACCOUNT 0: nobody logged in, only the system's limit holds. */
+enum err limits_begin(struct limits *limits, int64_t account, instant now,
                             struct limits_ticket **ticket, struct limits_verdict *verdict);
 /* At each RCPT; counts it when OK. */
 WAITS enum err limits_add_recipient(struct limits_ticket *ticket, str recipient, instant now,

@@ -82,3 +82,6 @@ bool sasl_client_speaks_first(const struct sasl_client *client);
  * server could not prove that it knows the password (SCRAM) or asks for more than SCRAM_ITERATIONS_CLIENT_MAX rounds. */
 enum { SCRAM_ITERATIONS_CLIENT_MAX = 600000 };
 enum err sasl_client_step(struct sasl_client *client, str challenge, struct buf *response);
+/* Whether the server has proved that it knows the password; true for PLAIN and LOGIN, which prove nothing.
+ * When it is false, a success told by the server is not to be believed. */
+bool sasl_client_is_satisfied(const struct sasl_client *client);

@@ -22,7 +22,7 @@ struct db_stmt;
 
 enum {
     DB_STATEMENTS_MAX = 64, /* Prepared and kept for each connection. */
-    DB_BATCH_MAX = 512,     /* Closures in one transaction. */
+    DB_BATCH_MAX = 128,     /* Closures in one transaction. */
     DB_IDLE_READERS = 4,
 };
 
