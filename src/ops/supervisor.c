@@ -220,40 +220,70 @@ inherited_from_systemd(struct server_socket *sockets)
     return kept;
 }
 
-/* The port on which FD listens, or 0. */
-static uint16_t
-port_of(int fd)
+/* Where FD listens; false when that is not IP. */
+static bool
+endpoint_of(int fd, struct endpoint *endpoint)
 {
     struct sockaddr_storage address = { 0 };
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)&address;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address;
     socklen_t size = sizeof address;
 
     if (getsockname(fd, (struct sockaddr *)&address, &size))
-        return 0;
-    if (address.ss_family == AF_INET)
-        return ntohs(((struct sockaddr_in *)&address)->sin_port);
-    if (address.ss_family == AF_INET6)
-        return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
-    return 0;
+        return false;
+    if (address.ss_family == AF_INET) {
+        endpoint->addr = ipaddr_from_v4(ntohl(v4->sin_addr.s_addr));
+        endpoint->port = ntohs(v4->sin_port);
+        return true;
+    }
+    if (address.ss_family == AF_INET6) {
+        endpoint->addr = ipaddr_from_v6(v6->sin6_addr.s6_addr);
+        endpoint->port = ntohs(v6->sin6_port);
+        return true;
+    }
+    return false;
 }
 
-/* Takes the inherited socket for LISTENER out of the list: by its port, which is what clients see,
- * or by its name when the configuration leaves the port to the system. */
+static uint16_t
+port_of(int fd)
+{
+    struct endpoint endpoint;
+
+    return endpoint_of(fd, &endpoint) ? endpoint.port : 0;
+}
+
+/* How well SOCKET does for LISTENER: the very address, the port, or, when the configuration leaves
+ * the port to the system, the name.  0: not at all. */
+static int
+likeness(const struct supervisor_listener *listener, const struct server_socket *socket)
+{
+    struct endpoint endpoint;
+
+    if (socket->fd < 0 || !endpoint_of(socket->fd, &endpoint))
+        return 0;
+    if (!listener->endpoint.port)
+        return !strcmp(socket->name, listener->name);
+    if (endpoint.port != listener->endpoint.port)
+        return 0;
+    return ipaddr_eq(endpoint.addr, listener->endpoint.addr) ? 2 : 1;
+}
+
+/* Takes the inherited socket that does best for LISTENER out of the list; -1 when none does. */
 static int
 take_inherited(const struct supervisor_listener *listener, struct server_socket *inherited,
                size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        bool same = listener->endpoint.port ? port_of(inherited[i].fd) == listener->endpoint.port
-                                            : !strcmp(inherited[i].name, listener->name);
+    struct server_socket *best = NULL;
+    int fd = -1;
 
-        if (inherited[i].fd >= 0 && same) {
-            int fd = inherited[i].fd;
-
-            inherited[i].fd = -1;
-            return fd;
-        }
+    for (size_t i = 0; i < count; i++)
+        if (likeness(listener, &inherited[i]) > (best ? likeness(listener, best) : 0))
+            best = &inherited[i];
+    if (best) {
+        fd = best->fd;
+        best->fd = -1;
     }
-    return -1;
+    return fd;
 }
 
 /* Every listener of the configuration gets its socket: one that was handed to us, or a new one. */

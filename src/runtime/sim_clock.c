@@ -48,7 +48,7 @@ void
 sim_end(void)
 {
     sim_net_end();
-    sim_dns_clear();
+    // DNS sim_dns_clear();
     heap_done(&world.deliveries);
     world.on = false;
 }

@@ -1,0 +1,618 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* server.c: what is opened in which order, and closed in the other.
+ *
+ *     lock → events → accounts → limits → mailboxes → spool, whose messages go to the queue
+ *          → deliveries → local door → listeners → control socket
+ *
+ * The lock on DATA/server.lock is the whole data directory's: whoever takes over waits for it and
+ * opens nothing before.  A reload replaces the snapshot, the certificate and what hangs on them;
+ * old ones are kept until the end, since a session may be looking at them.  Start reading at
+ * server_start().
+ */
+#include "ops/server.h"
+
+#include "accounts/account.h"
+#include "accounts/limits.h"
+#include "accounts/login.h"
+#include "base/must.h"
+#include "config/config.h"
+#include "delivery/queue.h"
+#include "intake/intake.h"
+#include "ops/control.h"
+#include "ops/doors.h"
+#include "ops/maildrop_door.h"
+#include "ops/supervisor.h"
+#include "runtime/clock.h"
+#include "runtime/dns.h"
+#include "runtime/fiber.h"
+#include "runtime/log.h"
+#include "runtime/tls.h"
+#include "runtime/wait.h"
+#include "servers/connections.h"
+#include "store/events.h"
+#include "store/mailbox.h"
+#include "store/spool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    RELOADS_MAX = 4096, /* After so many the old snapshots stand in the way: restart. */
+    MAILBOXES_OPEN_MAX = 256,
+    PATH_SIZE = 1024,
+};
+
+#define LOCK_POLL      MILLISECONDS(10)
+#define EXPIRE_EVERY   HOURS(1)
+#define STOP_GRACE     SECONDS(10)
+#define HANDOVER_GRACE SECONDS(30)
+
+struct server {
+    char *config_path;
+    bool simulated;
+    int notify_fd;
+    int lock;
+    instant started_at;
+    struct intake_services services;
+    struct tls_context *tls;
+    struct group group; /* events, limits, expiry */
+    struct doors *doors;
+    struct maildrop_door *maildrop;
+    struct control *control;
+    /* Replaced by reloads, freed at the end. */
+    struct config **old_configs;
+    struct tls_context **old_tls;
+    size_t old_count;
+};
+
+struct config *
+server_config(struct server *server)
+{
+    return atomic_load(&server->services.config);
+}
+
+struct intake_services *
+server_services(struct server *server)
+{
+    return &server->services;
+}
+
+struct accounts *
+server_accounts(struct server *server)
+{
+    return server->services.accounts;
+}
+
+struct events *
+server_events(struct server *server)
+{
+    return server->services.events;
+}
+
+struct limits *
+server_limits(struct server *server)
+{
+    return server->services.limits;
+}
+
+struct queue *
+server_queue(struct server *server)
+{
+    return server->services.queue;
+}
+
+struct spool *
+server_spool(struct server *server)
+{
+    return server->services.spool;
+}
+
+instant
+server_started_at(const struct server *server)
+{
+    return server->started_at;
+}
+
+bool
+server_door(const struct server *server, size_t index, const char **name, unsigned *port,
+            unsigned *connections)
+{
+    return doors_get(server->doors, index, name, port, connections);
+}
+
+static enum err
+data_path(const struct config *config, const char *name, char path[PATH_SIZE], struct why *why)
+{
+    if (!config_data_path(config, path, PATH_SIZE, name))
+        return err_why(why, ERR_LIMIT, "the path of the data directory is too long");
+    return OK;
+}
+
+/* Takes the lock on the data directory, and waits for it when somebody is about to give it up. */
+static enum err
+lock_data(const struct server_options *options, int *lock, struct why *why)
+{
+    char path[PATH_SIZE];
+    enum err e = data_path(options->config, "server.lock", path, why);
+    int fd;
+
+    if (e)
+        return e;
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_why(why, err_from_errno(errno),
+                       "%s: %s; 'outpost setup' makes the data directory, and it must belong to "
+                       "server.user",
+                       path, strerror(errno));
+    while (flock(fd, LOCK_EX | LOCK_NB)) {
+        e = OK;
+        if (!options->wait_for_data)
+            e = err_why(why, ERR_BUSY, "%s: another outpost is running on this data directory",
+                        path);
+        else if (options->give_up && atomic_load(options->give_up))
+            e = err_why(why, ERR_CANCELLED, "told to stop while waiting for the older server");
+        else
+            e = fiber_sleep(LOCK_POLL);
+        if (e) {
+            close(fd);
+            return e;
+        }
+    }
+    *lock = fd;
+    return OK;
+}
+
+static enum err
+open_tls(const struct config *config, struct tls_context **tls, struct why *why)
+{
+    *tls = NULL;
+    if (!config->tls.certificate.len)
+        return OK;
+    return tls_server_new(config->tls.certificate.ptr, config->tls.key.ptr, tls, why);
+}
+
+/* The figures of the configuration as the limits want them. */
+static enum err
+open_limits(struct server *server, const struct config *config, struct why *why)
+{
+    struct config_limits figures = config_limits(config);
+    struct limits_rules rules = {
+        .name = config_preset_name(figures.preset),
+        .recipients_per_message = figures.recipients_per_message,
+        .messages_per_day = figures.messages_per_day,
+        .first_time_per_day = figures.new_recipients_per_day,
+    };
+    struct limits_rules system = {
+        .name = "system",
+        .messages_per_day = figures.system_messages_per_day,
+    };
+
+    return limits_open(server->services.accounts, &system, &rules, &server->services.limits, why);
+}
+
+static enum err
+open_databases(struct server *server, const struct config *config, struct why *why)
+{
+    struct intake_services *services = &server->services;
+    char path[PATH_SIZE];
+    enum err e;
+
+    e = data_path(config, "events.db", path, why);
+    if (!e)
+        e = events_open(path, &services->events, why);
+    if (!e)
+        e = data_path(config, "directory.db", path, why);
+    if (!e)
+        e = accounts_open(path, &services->accounts, why);
+    if (!e)
+        e = open_limits(server, config, why);
+    if (e)
+        return e;
+    services->logins = logins_new(services->accounts);
+    services->connections = connections_new();
+    e = data_path(config, "mail", path, why);
+    if (!e)
+        e = mailstore_open(path, MAILBOXES_OPEN_MAX, &services->mailboxes, why);
+    return e;
+}
+
+static enum err
+open_spool(struct server *server, const struct config *config, struct why *why)
+{
+    struct intake_services *services = &server->services;
+    struct queue_options queue = {
+        .config = config,
+        .accounts = services->accounts,
+        .mailstore = services->mailboxes,
+        .events = services->events,
+    };
+    char path[PATH_SIZE];
+    struct spool_options spool = {
+        .dir = path,
+        .segment_bytes = config->store.segment_size,
+        .inline_max = config->store.body_file_over,
+        .free_bytes_min = config->store.free_space_min,
+        .inline_flush = server->simulated,
+    };
+    enum err e = data_path(config, "spool", path, why);
+
+    if (!e)
+        e = queue_new(&queue, &services->queue, why);
+    if (!e)
+        e = spool_open(&spool, queue_found, services->queue, &services->spool, why);
+    if (!e)
+        e = queue_start(services->queue, services->spool, why);
+    return e;
+}
+
+/* Forgets events that are older than the configuration wants. */
+static void
+expire_events(void *arg)
+{
+    struct server *server = arg;
+    enum err e = OK;
+
+    while (e != ERR_CANCELLED) {
+        const struct config *config = server_config(server);
+        uint64_t deleted = 0;
+
+        e = events_expire(server->services.events, clock_now(), config->events.retention, &deleted);
+        if (e && e != ERR_CANCELLED)
+            log_warning("old events could not be deleted: %s", err_name(e));
+        if (e != ERR_CANCELLED)
+            e = fiber_sleep(EXPIRE_EVERY);
+    }
+}
+
+static enum err
+start_chores(struct server *server)
+{
+    enum err e;
+
+    e = group_start(&server->group, events_run, server->services.events, "events");
+    if (!e)
+        e = group_start(&server->group, limits_run, server->services.limits, "limits");
+    if (!e)
+        e = group_start(&server->group, expire_events, server, "expiry");
+    return e;
+}
+
+static void
+record(struct server *server, enum event_kind kind, const char *text)
+{
+    struct event event = { .kind = kind, .text = str_from(text) };
+
+    events_record(server->services.events, &event);
+}
+
+static enum err
+open_doors(struct server *server, const struct server_options *options, struct why *why)
+{
+    enum err e;
+
+    if (!server->simulated) {
+        e = maildrop_door_start(&server->services, &server->maildrop, why);
+        if (e)
+            return e;
+    }
+    e = doors_start(&server->services, options, server->tls, &server->doors, why);
+    if (!e && !server->simulated)
+        e = control_start(server, &server->control, why);
+    return e;
+}
+
+static void
+close_spool(struct server *server, instant deadline)
+{
+    struct intake_services *services = &server->services;
+
+    if (services->queue)
+        queue_stop(services->queue, deadline);
+    if (services->spool)
+        spool_close(services->spool);
+    queue_free(services->queue);
+}
+
+static void
+close_databases(struct server *server)
+{
+    struct intake_services *services = &server->services;
+
+    group_stop(&server->group);
+    if (services->mailboxes)
+        mailstore_close(services->mailboxes);
+    if (services->limits)
+        limits_close(services->limits);
+    if (services->logins)
+        logins_free(services->logins);
+    if (services->connections)
+        connections_free(services->connections);
+    if (services->accounts)
+        accounts_close(services->accounts);
+    if (services->events)
+        events_close(services->events);
+}
+
+static void
+free_server(struct server *server)
+{
+    for (size_t i = 0; i < server->old_count; i++) {
+        config_unref(server->old_configs[i]);
+        tls_context_unref(server->old_tls[i]);
+    }
+    free(server->old_configs);
+    free(server->old_tls);
+    config_unref(server_config(server));
+    tls_context_unref(server->tls);
+    if (server->lock >= 0)
+        close(server->lock);
+    free(server->config_path);
+    free(server);
+}
+
+void
+server_stop(struct server *server, duration grace)
+{
+    instant deadline = clock_steady() + grace;
+
+    if (server->control)
+        control_stop(server->control);
+    if (server->doors)
+        doors_stop(server->doors, deadline);
+    if (server->maildrop)
+        maildrop_door_stop(server->maildrop);
+    close_spool(server, deadline);
+    if (server->services.events)
+        record(server, EVENT_STOPPED, "");
+    close_databases(server);
+    free_server(server);
+}
+
+enum err
+server_start(const struct server_options *options, struct server **server, struct why *why)
+{
+    struct server *made = calloc(1, sizeof *made);
+    enum err e;
+
+    must(made);
+    made->lock = -1;
+    made->notify_fd = options->notify_fd;
+    made->simulated = options->simulated;
+    made->started_at = clock_now();
+    made->config_path = options->config_path ? str_dup(str_from(options->config_path)) : NULL;
+    atomic_store(&made->services.config, config_ref(options->config));
+    group_init(&made->group);
+    log_set_level(options->config->log.level);
+
+    e = open_tls(options->config, &made->tls, why);
+    if (!e) {
+        supervisor_say(options->notify_fd, SUPERVISOR_WAITING, NULL);
+        e = lock_data(options, &made->lock, why);
+    }
+    if (!e)
+        e = open_databases(made, options->config, why);
+    if (!e)
+        e = open_spool(made, options->config, why);
+    if (!e)
+        e = start_chores(made);
+    if (!e)
+        e = open_doors(made, options, why);
+    if (e) {
+        server_stop(made, 0);
+        return e;
+    }
+    record(made, EVENT_STARTED, "");
+    supervisor_say(options->notify_fd, SUPERVISOR_READY, NULL);
+    *server = made;
+    return OK;
+}
+
+/* Reads the file; the first problem stands for all. */
+static enum err
+load_config(const char *path, struct config **config, struct why *why)
+{
+    struct config_problems problems = { 0 };
+    enum err e = config_load(path, config, &problems);
+
+    if (e && problems.count)
+        (void)err_why(why, e, "%s:%u: %s; %s", path, problems.items[0].line, problems.items[0].text,
+                      problems.items[0].cure);
+    else if (e)
+        (void)err_why(why, e, "%s: %s", path, err_name(e));
+    config_problems_done(&problems);
+    return e;
+}
+
+/* What a reload cannot change, since it is open or bound. */
+static const char *
+needs_restart(const struct config *old, const struct config *new)
+{
+    if (!str_eq(old->server.data_dir, new->server.data_dir))
+        return "server.data_dir";
+    if (!str_eq(old->server.user, new->server.user))
+        return "server.user";
+    if (old->listener_count != new->listener_count)
+        return "listen";
+    for (size_t i = 0; i < old->listener_count; i++)
+        if (!str_eq(old->listeners[i].name, new->listeners[i].name) ||
+            old->listeners[i].address.count != new->listeners[i].address.count ||
+            memcmp(old->listeners[i].address.items, new->listeners[i].address.items,
+                   old->listeners[i].address.count * sizeof *old->listeners[i].address.items) != 0)
+            return "listen";
+    return NULL;
+}
+
+static void
+keep_old(struct server *server, struct config *config, struct tls_context *tls)
+{
+    size_t count = server->old_count + 1;
+
+    server->old_configs = realloc(server->old_configs, count * sizeof *server->old_configs);
+    server->old_tls = realloc(server->old_tls, count * sizeof *server->old_tls);
+    must(server->old_configs && server->old_tls);
+    server->old_configs[server->old_count] = config;
+    server->old_tls[server->old_count] = tls;
+    server->old_count = count;
+}
+
+enum err
+server_reload(struct server *server, struct why *why)
+{
+    struct config *old = server_config(server), *new = NULL;
+    struct tls_context *tls;
+    const char *fixed;
+    enum err e;
+
+    if (!server->config_path)
+        return err_why(why, ERR_UNSUPPORTED, "this server has no configuration file");
+    if (server->old_count >= RELOADS_MAX)
+        return err_why(why, ERR_LIMIT, "too many reloads; restart the server");
+    e = load_config(server->config_path, &new, why);
+    if (e)
+        return e;
+    fixed = needs_restart(old, new);
+    if (fixed)
+        e = err_why(why, ERR_UNSUPPORTED, "%s has changed; that needs a restart", fixed);
+    if (!e)
+        e = open_tls(new, &tls, why);
+    if (e) {
+        config_unref(new);
+        return e;
+    }
+    atomic_store(&server->services.config, new);
+    keep_old(server, old, server->tls);
+    server->tls = tls;
+    doors_reload(server->doors, new, tls);
+    queue_reload(server->services.queue, new);
+    log_set_level(new->log.level);
+    record(server, EVENT_ADMIN, "reload");
+    return OK;
+}
+
+/* The server process. */
+struct run {
+    const struct server_options *options;
+    struct why *why;
+    enum err result;
+    struct bell bell;
+    _Atomic(bool) stop;
+    _Atomic(bool) hand_over; /* Stop with more patience. */
+    _Atomic(bool) reload;
+};
+
+static void
+watched_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGHUP);
+    sigaddset(set, SIGUSR1);
+    sigaddset(set, SIGUSR2); /* From ourselves: there is nothing more to wait for. */
+}
+
+/* A thread that only waits for signals; all others have them blocked. */
+static void *
+watch_signals(void *arg)
+{
+    struct run *run = arg;
+    sigset_t set;
+    int number;
+
+    watched_signals(&set);
+    while (!sigwait(&set, &number) && number != SIGUSR2) {
+        if (number == SIGHUP)
+            atomic_store(&run->reload, true);
+        else if (number == SIGUSR1)
+            atomic_store(&run->hand_over, true);
+        if (number != SIGHUP)
+            atomic_store(&run->stop, true);
+        bell_ring(&run->bell);
+    }
+    return NULL;
+}
+
+static void
+reload_now(struct server *server)
+{
+    struct why why;
+
+    if (server_reload(server, &why))
+        supervisor_say(server->notify_fd, SUPERVISOR_RELOAD_FAILED, why.text);
+    else
+        supervisor_say(server->notify_fd, SUPERVISOR_RELOADED, NULL);
+}
+
+static void
+run_server(void *arg)
+{
+    struct run *run = arg;
+    struct server *server = NULL;
+
+    run->result = server_start(run->options, &server, run->why);
+    if (run->result)
+        return;
+    while (!atomic_load(&run->stop)) {
+        if (atomic_exchange(&run->reload, false))
+            reload_now(server);
+        else if (bell_wait(&run->bell, NEVER) == ERR_CANCELLED)
+            break;
+    }
+    server_stop(server, atomic_load(&run->hand_over) ? HANDOVER_GRACE : STOP_GRACE);
+}
+
+static enum err
+configure_dns(const struct config *config, struct why *why)
+{
+    const struct config_dns *dns = &config->dns;
+    const char **anchors = calloc(dns->trust_anchor.count + 1, sizeof *anchors);
+    struct dns_options options = {
+        .trust_anchor_file = dns->trust_anchor_file.len ? dns->trust_anchor_file.ptr : NULL,
+        .trust_anchors = anchors,
+        .trust_anchor_count = dns->trust_anchor.count,
+        .forwarders = dns->forwarders.items,
+        .forwarder_count = dns->forwarders.count,
+        .stubs = dns->stub.items,
+        .stub_count = dns->stub.count,
+        .hosts_file = dns->hosts_file.len ? dns->hosts_file.ptr : NULL,
+    };
+    enum err e;
+
+    must(anchors);
+    for (size_t i = 0; i < dns->trust_anchor.count; i++)
+        anchors[i] = dns->trust_anchor.items[i].ptr;
+    e = dns_configure(&options, why);
+    free(anchors);
+    return e;
+}
+
+enum err
+server_run(const struct server_options *options, struct why *why)
+{
+    struct server_options copy = *options;
+    struct run run = { .options = &copy, .why = why };
+    struct runtime_options runtime = { .loops = options->config->server.loops };
+    pthread_t watcher;
+    enum err e;
+
+    e = configure_dns(options->config, why);
+    if (e)
+        return e;
+    copy.give_up = &run.stop;
+    if (pthread_create(&watcher, NULL, watch_signals, &run))
+        return err_why(why, ERR_LIMIT, "no thread can be made");
+    e = runtime_run(&runtime, run_server, &run);
+    if (e)
+        (void)err_why(why, e, "the event loops cannot be started: %s", err_name(e));
+    pthread_kill(watcher, SIGUSR2);
+    pthread_join(watcher, NULL);
+    return e ? e : run.result;
+}

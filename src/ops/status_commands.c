@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* status_commands.c: how the server is, and what it is told about itself. */
+#include "accounts/account.h"
+#include "accounts/limits.h"
+#include "config/config.h"
+#include "delivery/queue.h"
+#include "delivery/route.h"
+#include "ops/control_call.h"
+#include "ops/server.h"
+#include "runtime/clock.h"
+#include "store/events.h"
+#include "store/spool.h"
+
+#include <unistd.h>
+
+enum {
+    EXPLANATION_MAX = 64 * 1024,
+    RESTRICTED_MAX = 1000
+};
+
+struct restricted {
+    struct arena *arena;
+    struct {
+        int64_t id;
+        str address;
+    } accounts[RESTRICTED_MAX];
+    size_t count;
+};
+
+static bool
+find_account(void *arg, const struct account_info *account)
+{
+    struct restricted *restricted = arg;
+
+    if (restricted->count == RESTRICTED_MAX)
+        return false;
+    restricted->accounts[restricted->count].id = account->id;
+    return arena_copy(restricted->arena, account->address,
+                      &restricted->accounts[restricted->count++].address);
+}
+
+static void
+put_restricted(struct control_call *call, struct json_writer *writer)
+{
+    struct restricted *restricted = arena_new(&call->arena, struct restricted);
+
+    if (!restricted)
+        return;
+    restricted->arena = &call->arena;
+    accounts_each(call->context->accounts, find_account, restricted);
+    json_begin_array(writer, "restricted");
+    for (size_t i = 0; i < restricted->count; i++) {
+        struct limits_usage usage;
+
+        limits_usage(call->context->limits, restricted->accounts[i].id, clock_now(), &usage);
+        if (!usage.restricted)
+            continue;
+        json_begin_object(writer, NULL);
+        json_put_text(writer, "address", restricted->accounts[i].address);
+        if (usage.restricted_until)
+            json_put_time(writer, "free_at", usage.restricted_until);
+        json_end_object(writer);
+    }
+    json_end_array(writer);
+}
+
+static void
+put_doors(struct json_writer *writer, const struct server *server)
+{
+    const char *name;
+    unsigned port, connections;
+
+    json_begin_array(writer, "listeners");
+    for (size_t i = 0; server_door(server, i, &name, &port, &connections); i++) {
+        json_begin_object(writer, NULL);
+        json_put_text(writer, "name", str_from(name));
+        json_put_int(writer, "port", port);
+        json_put_int(writer, "connections", connections);
+        json_end_object(writer);
+    }
+    json_end_array(writer);
+}
+
+static void
+put_queue(struct json_writer *writer, struct queue *queue)
+{
+    struct queue_stats stats;
+
+    queue_stats(queue, &stats);
+    json_begin_object(writer, "queue");
+    json_put_int(writer, "messages", (int64_t)stats.messages);
+    json_put_int(writer, "recipients", (int64_t)stats.recipients);
+    json_put_int(writer, "ready", (int64_t)stats.ready);
+    json_put_int(writer, "connections", (int64_t)stats.connections);
+    json_put_int(writer, "sites", (int64_t)stats.sites);
+    json_end_object(writer);
+}
+
+static void
+put_spool(struct json_writer *writer, struct spool *spool)
+{
+    struct spool_stats stats;
+
+    spool_stats(spool, &stats);
+    json_begin_object(writer, "spool");
+    json_put_int(writer, "messages", (int64_t)stats.messages);
+    json_put_int(writer, "segments", (int64_t)stats.segments);
+    json_put_int(writer, "bytes_written", (int64_t)stats.bytes_written);
+    json_put_int(writer, "damaged", (int64_t)stats.damaged);
+    json_put_int(writer, "bodies_missing", (int64_t)stats.bodies_missing);
+    json_put_bool(writer, "full", stats.full);
+    json_end_object(writer);
+}
+
+static enum err
+run_status(struct control_call *call)
+{
+    const struct config *config = call->context->config;
+    struct server *server = call->context->server;
+    struct json_writer *writer = control_document_begin(call);
+    uint64_t dropped = events_dropped(call->context->events);
+
+    json_put_text(writer, "version", S(OUTPOST_VERSION));
+    json_put_text(writer, "hostname", config->server.hostname);
+    json_put_int(writer, "pid", getpid());
+    json_put_time(writer, "started", server_started_at(server));
+    json_put_int(writer, "uptime_ms", (clock_now() - server_started_at(server)) / MILLISECONDS(1));
+    json_put_text(writer, "config", config->path);
+    json_put_text(writer, "data", config->server.data_dir);
+    put_doors(writer, server);
+    put_queue(writer, call->context->queue);
+    put_spool(writer, server_spool(server));
+    put_restricted(call, writer);
+    if (dropped)
+        json_put_int(writer, "events_dropped", (int64_t)dropped);
+    control_document_end(call);
+    return OK;
+}
+
+static enum err
+run_reload(struct control_call *call)
+{
+    enum err e = server_reload(call->context->server, &call->why);
+
+    if (e)
+        return control_failed(call, e);
+    control_say(call, "the configuration was read again");
+    return OK;
+}
+
+static enum err
+run_ping(struct control_call *call)
+{
+    json_put_text(&call->answer, "version", S(OUTPOST_VERSION));
+    return OK;
+}
+
+/* Our own listeners for SMTP: a route that leads to them is a circle. */
+static bool
+find_self(struct control_call *call, struct route_self *self)
+{
+    const struct config *config = call->context->config;
+    struct endpoint *endpoints;
+    size_t count = 0;
+
+    for (size_t i = 0; i < config->listener_count; i++)
+        count += config->listeners[i].address.count;
+    endpoints = arena_new_array(&call->arena, struct endpoint, count + 1);
+    if (!endpoints)
+        return false;
+    *self = (struct route_self){ .hostname = config->server.hostname, .endpoints = endpoints };
+    for (size_t i = 0; i < config->listener_count; i++)
+        for (size_t j = 0; j < config->listeners[i].address.count; j++)
+            if (config->listeners[i].kind == LISTEN_SMTP)
+                endpoints[self->endpoint_count++] = config->listeners[i].address.items[j];
+    return true;
+}
+
+/* Where mail for an address would go, and why, without sending. */
+static enum err
+run_route(struct control_call *call)
+{
+    struct json_writer *writer;
+    struct route_self self;
+    struct buf text;
+    str address;
+    enum err e;
+
+    if (!control_need(call, "address", &address))
+        return ERR_SYNTAX;
+    if (!find_self(call, &self))
+        return control_failed(call, ERR_LIMIT);
+    buf_init(&text, EXPLANATION_MAX);
+    e = route_explain(call->context->config, call->context->accounts, &self, &call->arena, address,
+                      json_get_text(call->args, "from"), &text);
+    if (!e) {
+        writer = control_document_begin(call);
+        json_put_text(writer, "address", address);
+        json_put_text(writer, "explanation", buf_str(&text));
+        control_document_end(call);
+    }
+    buf_done(&text);
+    return e ? control_failed(call, e) : OK;
+}
+
+/* clang-format off */
+const struct control_command status_commands[] = {
+    { "status",        run_status,   CONTROL_NEEDS_SERVER },
+    { "ping",          run_ping,     0 },
+    { "reload",        run_reload,   CONTROL_NEEDS_SERVER },
+    { "test.route",    run_route,    CONTROL_NEEDS_SERVER }, /* address from */
+    { NULL, NULL, 0 },
+};
+/* clang-format on */
