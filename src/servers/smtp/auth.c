@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "runtime/stream.h"
 #include "runtime/tls.h"
+#include "servers/login_record.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -74,6 +75,7 @@ finish(struct smtp_session *s, const struct login_result *result)
     unsigned max = s->config->smtp.auth_failures_max;
     enum err e;
 
+    login_record(s->server->services, s->server->name, s->stream, result);
     if (result->state == LOGIN_OK)
         return welcome(s, result);
     e = refuse_login(s, result);
