@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* main.c: hands the words of the command line to cli/. */
-#include <stdio.h>
+#include "cli/command.h"
+
+#include <signal.h>
 
 int
-main(void)
+main(int argc, char **argv)
 {
-    printf("outpost\n");
-    return 0;
+    /* A reader that went away is an error of a write, not the end. */
+    signal(SIGPIPE, SIG_IGN);
+    return cli_run(argc, argv);
 }

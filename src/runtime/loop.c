@@ -240,7 +240,7 @@ loop_run(struct loop *loop)
         else
             take_events(loop, wait_ms(loop));
     }
-    // DNS dns_loop_done(loop);
+    dns_loop_done(loop);
     take_posts(loop);
     context_done_thread(&loop->context);
     loop_enter(NULL);

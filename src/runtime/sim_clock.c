@@ -48,7 +48,7 @@ void
 sim_end(void)
 {
     sim_net_end();
-    // DNS sim_dns_clear();
+    sim_dns_clear();
     heap_done(&world.deliveries);
     world.on = false;
 }

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* control.c: one question to the running server, and its answer line by line.  Start reading at
+ * control_ask(). */
+#include "cli/control.h"
+
+#include "base/buf.h"
+#include "config/config.h"
+#include "runtime/clock.h"
+#include "runtime/stream.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    ANSWER_LINE_MAX = 16 << 20
+};
+static const duration patience = MINUTES(10);
+
+static int
+cannot_reach(struct call *call, const char *path, const char *why)
+{
+    return call_fail(call, EXIT_UNAVAILABLE, "daemon_unreachable",
+                     "is it running?  outpost serve --config FILE, or: systemctl status outpost",
+                     "cannot reach outpost at %s: %s", path, why);
+}
+
+static int
+connect_server(struct call *call, struct stream **stream, char *path, size_t size)
+{
+    struct why why = { "" };
+    int exit = call_config(call);
+    enum err e;
+
+    if (exit)
+        return exit;
+    if (!config_data_path(call->config, path, size, "control.sock"))
+        return cannot_reach(call, "control.sock", "the path is too long");
+    e = stream_connect_unix(path, deadline_in(SECONDS(10)), stream, &why);
+    if (e)
+        return cannot_reach(call, path, why.text[0] ? why.text : err_name(e));
+    return EXIT_OK;
+}
+
+static enum err
+send_request(struct stream *stream, const char *command, str args)
+{
+    struct json_writer writer;
+    struct buf line;
+    enum err e;
+
+    buf_init(&line, ANSWER_LINE_MAX);
+    json_writer_init(&writer, &line);
+    json_begin_object(&writer, NULL);
+    json_put_text(&writer, "command", str_from(command));
+    json_put_raw(&writer, "args", args.len ? args : S("{}"));
+    json_end_object(&writer);
+    buf_add_byte(&line, '\n');
+    e = stream_write(stream, buf_str(&line));
+    if (!e)
+        e = stream_flush(stream);
+    buf_done(&line);
+    return e;
+}
+
+/* A whole line without its end, however long up to the maximum. */
+static enum err
+read_line(struct stream *stream, struct buf *line)
+{
+    buf_clear(line);
+    for (;;) {
+        str bytes;
+        ssize_t end;
+        enum err e = stream_fill(stream, &bytes);
+
+        if (e)
+            return e;
+        end = str_find(bytes, '\n');
+        buf_add(line, end < 0 ? bytes : str_head(bytes, (size_t)end));
+        stream_consume(stream, end < 0 ? bytes.len : (size_t)end + 1);
+        if (!buf_ok(line))
+            return ERR_LIMIT;
+        if (end >= 0)
+            return OK;
+    }
+}
+
+static int
+server_error(struct call *call, const struct json *error)
+{
+    str code = json_get_text(error, "code");
+    str message = json_get_text(error, "message");
+    str cure = json_get_text(error, "cure");
+    int64_t exit = json_get_int(error, "exit");
+    char code_text[64], cure_text[512];
+
+    snprintf(code_text, sizeof(code_text), "%.*s", STR_ARG(str_head(code, 60)));
+    snprintf(cure_text, sizeof(cure_text), "%.*s", STR_ARG(str_head(cure, 500)));
+    return call_fail(call, exit > 0 && exit < 126 ? (int)exit : EXIT_INTERNAL, code_text, cure_text,
+                     "%.*s", STR_ARG(str_head(message, 2000)));
+}
+
+struct answer {
+    struct call *call;
+    void (*row)(void *arg, const struct json *row);
+    void *arg;
+    const struct json **final;
+    bool done;
+    int exit;
+};
+
+/* One line of the answer; false when it is none. */
+static bool
+take_line(struct answer *answer, str line)
+{
+    const struct json *error, *row;
+    struct json *value;
+    struct arena arena;
+    str kept;
+    bool ok = true;
+
+    arena_init(&arena, 4 * ANSWER_LINE_MAX);
+    if (json_parse(line, &arena, &value) || value->type != JSON_OBJECT) {
+        arena_done(&arena);
+        return false;
+    }
+    row = json_get(value, "row");
+    error = json_get(value, "error");
+    if (row && answer->row) {
+        answer->row(answer->arg, row);
+    } else if (!row) {
+        answer->done = true;
+        answer->exit = error ? server_error(answer->call, error) : EXIT_OK;
+        if (!error && answer->final)
+            ok = arena_copy(&answer->call->arena, line, &kept) &&
+                 !json_parse(kept, &answer->call->arena, &value);
+        if (!error && answer->final && ok)
+            *answer->final = value;
+    }
+    arena_done(&arena);
+    return ok;
+}
+
+int
+control_ask(struct call *call, const char *command, str args,
+            void (*row)(void *arg, const struct json *row), void *arg, const struct json **final)
+{
+    struct answer answer = { .call = call, .row = row, .arg = arg, .final = final };
+    struct stream *stream = NULL;
+    char path[512] = "";
+    struct buf line;
+    enum err e;
+    int exit = connect_server(call, &stream, path, sizeof(path));
+
+    if (exit)
+        return exit;
+    stream_set_deadline(stream, deadline_in(patience));
+    buf_init(&line, ANSWER_LINE_MAX);
+    e = send_request(stream, command, args);
+    while (!e && !answer.done) {
+        e = read_line(stream, &line);
+        if (!e && !take_line(&answer, buf_str(&line)))
+            e = ERR_SYNTAX;
+    }
+    buf_done(&line);
+    stream_close(stream);
+    if (e)
+        return call_fail(call, EXIT_PROTOCOL, "bad_answer",
+                         "are server and command of the same version?  outpost version",
+                         "the server at %s did not answer %s to its end: %s", path, command,
+                         err_name(e));
+    return answer.exit;
+}
+
+static void
+print_row(void *arg, const struct json *row)
+{
+    output_row(arg, row);
+}
+
+int
+control_list(struct call *call, const char *command, str args, const char *schema,
+             const struct column *columns, const char *none)
+{
+    int exit;
+
+    output_list(call->out, schema, columns);
+    exit = control_ask(call, command, args, print_row, call->out, NULL);
+    output_list_end(call->out, exit ? NULL : none);
+    return exit;
+}
+
+int
+control_document(struct call *call, const char *command, str args, const char *schema,
+                 const struct column *columns)
+{
+    const struct json *final = NULL;
+    const struct json *document;
+    int exit = control_ask(call, command, args, NULL, NULL, &final);
+
+    if (exit)
+        return exit;
+    document = json_get(final, "document");
+    if (document) {
+        output_document(call->out, schema, columns, document);
+    } else {
+        struct json rest = *final;
+
+        /* "ok" comes first by the protocol, and says nothing more. */
+        if (rest.first && str_eq(rest.first->key, S("ok")))
+            rest.first = rest.first->next;
+        output_document(call->out, schema, columns, &rest);
+    }
+    return EXIT_OK;
+}
+
+int
+control_do(struct call *call, const char *command, str args)
+{
+    const struct json *final = NULL;
+    int exit = control_ask(call, command, args, NULL, NULL, &final);
+    str message;
+
+    if (exit)
+        return exit;
+    message = json_get_text(final, "message");
+    if (call->out->format == OUTPUT_JSON)
+        output_document(call->out, "outpost.result/1", NULL, final);
+    else if (message.len)
+        output_line(call->out, "%.*s", STR_ARG(message));
+    return EXIT_OK;
+}
