@@ -36,23 +36,23 @@ enum {
 /* clang-format on */
 
 struct spool_options {
-    const char *dir;          /* Made when it is missing; its parent must exist. */
-    size_t segment_bytes;     /* 0: 64 MiB.  A commit larger than one segment is ERR_LIMIT. */
-    size_t inline_max;        /* 0: 256 KiB.  Larger bodies go to a file of their own. */
-    uint64_t free_bytes_min;  /* Below it new drafts are refused with ERR_FULL. */
-    bool inline_flush;        /* No thread of its own: the caller of a WAITS function does the work.
-                               * For the simulated world and for tools; always so with a DISK. */
-    const struct disk *disk;  /* NULL: the real one. */
+    const char *dir;         /* Made when it is missing; its parent must exist. */
+    size_t segment_bytes;    /* 0: 64 MiB.  A commit larger than one segment is ERR_LIMIT. */
+    size_t inline_max;       /* 0: 256 KiB.  Larger bodies go to a file of their own. */
+    uint64_t free_bytes_min; /* Below it new drafts are refused with ERR_FULL. */
+    bool inline_flush;       /* No thread of its own: the caller of a WAITS function does the work.
+                              * For the simulated world and for tools; always so with a DISK. */
+    const struct disk *disk; /* NULL: the real one. */
 };
 
 /* One live message as found at opening.  The views last as long as the call that gets them. */
 struct spool_entry {
     msgid id;
     str envelope;
-    str note;            /* The latest one, or empty. */
+    str note; /* The latest one, or empty. */
     uint64_t body_size;
-    bool damaged;        /* Envelope, note or body cannot be read back (what can be, is given):
-                          * for a human, or for a notice to the sender.  Forget it to be rid of it. */
+    bool damaged; /* Envelope, note or body cannot be read back (what can be, is given):
+                   * for a human, or for a notice to the sender.  Forget it to be rid of it. */
 };
 
 /* Opens, repairs what a crash left, and calls FOUND for each live message, in no order.
@@ -107,20 +107,20 @@ void body_close(struct body *body); /* NULL is fine. */
 void body_drop(struct body **body); /* For OWN(body). */
 
 struct spool_stats {
-    uint64_t messages;          /* Live now. */
-    uint64_t live_bytes;        /* Of their records in the log, without bodies in files of their own. */
-    uint64_t segments;          /* In use, that is not free. */
-    uint64_t segments_free;     /* Ready to be used (again). */
-    uint64_t groups;            /* Written and synced since opening. */
-    uint64_t records;           /* In those groups. */
+    uint64_t messages;      /* Live now. */
+    uint64_t live_bytes;    /* Of their records in the log, without bodies in files of their own. */
+    uint64_t segments;      /* In use, that is not free. */
+    uint64_t segments_free; /* Ready to be used (again). */
+    uint64_t groups;        /* Written and synced since opening. */
+    uint64_t records;       /* In those groups. */
     uint64_t bytes_written;
-    uint64_t bytes_moved;       /* Of these, records that were moved forward to free a segment. */
-    uint64_t groups_failed;     /* Write or sync failed: none of their records counts. */
+    uint64_t bytes_moved;   /* Of these, records that were moved forward to free a segment. */
+    uint64_t groups_failed; /* Write or sync failed: none of their records counts. */
     /* What opening found: */
-    uint64_t torn;              /* Places where the last group before a crash was incomplete. */
-    uint64_t damaged;           /* Places whose bytes are not what had been synced; see quarantine/. */
-    uint64_t bodies_missing;    /* Messages whose body file is gone or too short. */
-    uint64_t bodies_orphaned;   /* Body files of drafts that were never committed; removed. */
-    bool full;                  /* Drafts are refused: no space for another segment. */
+    uint64_t torn;           /* Places where the last group before a crash was incomplete. */
+    uint64_t damaged;        /* Places whose bytes are not what had been synced; see quarantine/. */
+    uint64_t bodies_missing; /* Messages whose body file is gone or too short. */
+    uint64_t bodies_orphaned; /* Body files of drafts that were never committed; removed. */
+    bool full;                /* Drafts are refused: no space for another segment. */
 };
 void spool_stats(struct spool *spool, struct spool_stats *stats);

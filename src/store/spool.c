@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* spool.c: what is asked of messages that are in the spool: notes, the end, and what is known. */
+#include "store/spool.h"
+
+#include "base/arena.h"
+#include "base/must.h"
+#include "store/spool_log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Lock held.  The entry when it is live. */
+static struct entry *
+find_live(struct spool *spool, msgid id)
+{
+    struct entry *entry = table_find(spool, id);
+
+    return entry && entry->state == ENTRY_LIVE ? entry : NULL;
+}
+
+static void
+record_set_note(struct record *record, msgid id, str note)
+{
+    record->head = (struct record_head){
+        .type = RECORD_NOTE,
+        .id = id,
+        .note_size = (uint32_t)note.len,
+        .text_crc = record_text_crc((str){}, note),
+    };
+    record->note = note;
+}
+
+static enum err
+append_note(struct spool *spool, struct record *record)
+{
+    struct entry *entry;
+    enum err e = OK;
+
+    if (record_size(&record->head) > spool->segment_bytes - SEGMENT_HEADER_SIZE)
+        return ERR_LIMIT;
+    pthread_mutex_lock(&spool->lock);
+    entry = find_live(spool, record->head.id);
+    if (!entry) {
+        e = ERR_NOT_FOUND;
+    } else if (spool->pending.bytes > PENDING_BYTES_MAX) {
+        e = ERR_FULL;
+    } else {
+        record->head.version = ++entry->note_version;
+        log_append(spool, record);
+    }
+    pthread_mutex_unlock(&spool->lock);
+    return e;
+}
+
+enum err
+spool_note(struct spool *spool, msgid id, str note)
+{
+    struct record record = { .waited = true };
+    enum err e;
+
+    if (note.len > SPOOL_NOTE_MAX)
+        return ERR_LIMIT;
+    record_set_note(&record, id, note);
+    e = append_note(spool, &record);
+    if (e)
+        return e;
+    return log_wait(spool, &record);
+}
+
+enum err
+spool_note_later(struct spool *spool, msgid id, str note)
+{
+    struct record *record;
+    enum err e;
+
+    if (note.len > SPOOL_NOTE_MAX)
+        return ERR_LIMIT;
+    record = record_new(note.len);
+    if (note.len)
+        memcpy(record->owned, note.ptr, note.len);
+    record_set_note(record, id, (str){ record->owned, note.len });
+    e = append_note(spool, record);
+    if (e)
+        record_free(record);
+    return e;
+}
+
+static enum err
+append_forget(struct spool *spool, struct record *record, msgid id)
+{
+    struct entry *entry;
+    enum err e = OK;
+
+    record->head = (struct record_head){ .type = RECORD_FORGET, .id = id };
+    pthread_mutex_lock(&spool->lock);
+    entry = find_live(spool, id);
+    if (!entry) {
+        e = ERR_NOT_FOUND;
+    } else {
+        entry->state = ENTRY_LEAVING;
+        log_append(spool, record);
+    }
+    pthread_mutex_unlock(&spool->lock);
+    return e;
+}
+
+enum err
+spool_forget(struct spool *spool, msgid id)
+{
+    struct record record = { .waited = true };
+    enum err e;
+
+    e = append_forget(spool, &record, id);
+    if (e)
+        return e;
+    return log_wait(spool, &record);
+}
+
+enum err
+spool_forget_later(struct spool *spool, msgid id)
+{
+    struct record *record = record_new(0);
+    enum err e;
+
+    e = append_forget(spool, record, id);
+    if (e)
+        record_free(record);
+    return e;
+}
+
+enum err
+spool_sync(struct spool *spool)
+{
+    struct record record = { .waited = true, .head.type = RECORD_MARK };
+
+    pthread_mutex_lock(&spool->lock);
+    log_append(spool, &record);
+    pthread_mutex_unlock(&spool->lock);
+    return log_wait(spool, &record);
+}
+
+enum err
+spool_get(struct spool *spool, msgid id, struct arena *arena, str *envelope, str *note,
+          uint64_t *body_size)
+{
+    struct segment *segment;
+    struct segment *note_segment = NULL;
+    const struct entry *entry;
+    struct entry copy;
+    char *text;
+    str found_envelope;
+    str found_note;
+    uint32_t version;
+    enum err e;
+
+    pthread_mutex_lock(&spool->lock);
+    entry = find_live(spool, id);
+    if (!entry) {
+        pthread_mutex_unlock(&spool->lock);
+        return ERR_NOT_FOUND;
+    }
+    copy = *entry;
+    segment = segment_pin(spool, copy.base);
+    if (copy.note.slot)
+        note_segment = segment_pin(spool, copy.note);
+    pthread_mutex_unlock(&spool->lock);
+    e = message_read_text(spool, segment, copy.base, note_segment, copy.note, &text,
+                          &found_envelope, &found_note, &version);
+    segment_unpin(spool, segment);
+    if (note_segment)
+        segment_unpin(spool, note_segment);
+    if (e)
+        return e;
+    if ((envelope && !arena_copy(arena, found_envelope, envelope)) ||
+        (note && !arena_copy(arena, found_note, note)))
+        e = ERR_LIMIT;
+    else if (body_size)
+        *body_size = copy.body_size;
+    free(text);
+    return e;
+}
+
+bool
+spool_has(struct spool *spool, msgid id)
+{
+    bool has;
+
+    pthread_mutex_lock(&spool->lock);
+    has = find_live(spool, id) != NULL;
+    pthread_mutex_unlock(&spool->lock);
+    return has;
+}
+
+void
+spool_stats(struct spool *spool, struct spool_stats *stats)
+{
+    pthread_mutex_lock(&spool->lock);
+    *stats = spool->stats;
+    stats->segments = spool->used.count;
+    stats->segments_free = spool->free.count;
+    stats->full = spool->full;
+    pthread_mutex_unlock(&spool->lock);
+}

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* spool_body.c: reading back: heads, envelopes, notes, bodies.
+ *
+ * What is in the page cache is read at once; what is not, by offload(), so that no loop waits for
+ * the device.  A small body is read and checked as a whole when it is opened and keeps nothing
+ * busy. A larger one in the log is looked up anew for each piece, because it may have been moved
+ * forward.
+ */
+#include "store/spool_log.h"
+
+#include "base/must.h"
+#include "store/spool_crc.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    BODY_CACHED_MAX = 32768
+};
+
+struct body {
+    struct spool *spool;
+    msgid id;
+    uint64_t size;
+    char *cache;  /* Head and body, or NULL. */
+    int file;     /* -1: in the log. */
+    bool counted; /* Among the readers of its entry. */
+    uint32_t crc_wanted;
+    uint32_t crc;
+    uint64_t crc_at; /* Checked so far. */
+};
+
+struct reading {
+    struct spool *spool;
+    int file;
+    void *bytes;
+    size_t size;
+    uint64_t offset;
+    size_t got;
+    enum err result;
+};
+
+static void
+read_blocking(void *arg)
+{
+    struct reading *r = arg;
+
+    r->result =
+        r->spool->disk->read(r->spool->disk, r->file, r->bytes, r->size, r->offset, false, &r->got);
+}
+
+enum err
+spool_read(struct spool *spool, int file, void *bytes, size_t size, uint64_t offset)
+{
+    struct reading r = { spool, file, bytes, size, offset, 0, OK };
+
+    r.result = spool->disk->read(spool->disk, file, bytes, size, offset, true, &r.got);
+    if (r.result == ERR_BUSY || (!r.result && r.got < size))
+        offload(read_blocking, &r);
+    if (r.result)
+        return r.result;
+    return r.got == size ? OK : ERR_CORRUPT;
+}
+
+enum err
+record_read_head(struct spool *spool, const struct segment *segment, struct place place,
+                 struct record_head *head)
+{
+    char bytes[RECORD_HEAD_SIZE];
+    struct record_head read;
+    enum err e;
+
+    e = spool_read(spool, segment->file, bytes, sizeof(bytes), (uint64_t)place.at * 8);
+    if (e)
+        return e;
+    if (!record_head_decode(bytes, segment->epoch, segment->salt, place.at, &read))
+        return ERR_CORRUPT;
+    *head = read;
+    return OK;
+}
+
+/* Envelope and note of the record with HEAD at PLACE, to TEXT. */
+static enum err
+read_text(struct spool *spool, const struct segment *segment, struct place place,
+          const struct record_head *head, char *text)
+{
+    size_t size = head->envelope_size + head->note_size;
+    uint64_t offset = (uint64_t)place.at * 8 + RECORD_HEAD_SIZE + record_inline_size(head);
+    enum err e;
+
+    if (!size)
+        return OK;
+    e = spool_read(spool, segment->file, text, size, offset);
+    if (e)
+        return e;
+    return crc32c(0, text, size) == head->text_crc ? OK : ERR_CORRUPT;
+}
+
+enum err
+message_read_text(struct spool *spool, const struct segment *segment, struct place base,
+                  const struct segment *note_segment, struct place note, char **text, str *envelope,
+                  str *note_text, uint32_t *version)
+{
+    struct record_head head;
+    struct record_head note_head = {};
+    char *block;
+    enum err e;
+
+    e = record_read_head(spool, segment, base, &head);
+    if (!e && note_segment)
+        e = record_read_head(spool, note_segment, note, &note_head);
+    if (e)
+        return e;
+    block = malloc((size_t)head.envelope_size + head.note_size + note_head.note_size + 1);
+    must(block);
+    e = read_text(spool, segment, base, &head, block);
+    if (!e && note_segment)
+        e = read_text(spool, note_segment, note, &note_head,
+                      block + head.envelope_size + head.note_size);
+    if (e) {
+        free(block);
+        return e;
+    }
+    *text = block;
+    *envelope = (str){ block, head.envelope_size };
+    *note_text = note_segment
+                     ? (str){ block + head.envelope_size + head.note_size, note_head.note_size }
+                     : (str){ block + head.envelope_size, head.note_size };
+    *version = note_segment ? note_head.version : head.version;
+    return OK;
+}
+
+/* A body in a file of its own. */
+static enum err
+open_file(struct body *body, uint64_t number)
+{
+    const struct disk *disk = body->spool->disk;
+    char path[SPOOL_PATH_SIZE];
+    uint64_t size;
+    enum err e;
+
+    spool_path(body->spool, path, "/bodies/%016" PRIx64, number);
+    e = disk->open(disk, path, DISK_READ, &body->file);
+    if (e)
+        return e == ERR_NOT_FOUND ? ERR_CORRUPT : e;
+    e = disk->size(disk, body->file, &size);
+    if (e)
+        return e;
+    return size >= body->size ? OK : ERR_CORRUPT;
+}
+
+/* A small body: all of it at once. */
+static enum err
+fill_cache(struct body *body, const struct segment *segment, struct place base)
+{
+    size_t size = RECORD_HEAD_SIZE + (size_t)body->size;
+    struct record_head head;
+    enum err e;
+
+    body->cache = malloc(size);
+    must(body->cache);
+    e = spool_read(body->spool, segment->file, body->cache, size, (uint64_t)base.at * 8);
+    if (e)
+        return e;
+    if (!record_head_decode(body->cache, segment->epoch, segment->salt, base.at, &head) ||
+        record_inline_size(&head) != body->size ||
+        crc32c(0, body->cache + RECORD_HEAD_SIZE, (size_t)body->size) != head.body_crc)
+        return ERR_CORRUPT;
+    return OK;
+}
+
+static enum err
+open_at(struct body *body, const struct segment *segment, struct place base, uint64_t file)
+{
+    struct record_head head;
+    enum err e;
+
+    if (!file && body->size <= BODY_CACHED_MAX)
+        return fill_cache(body, segment, base);
+    e = record_read_head(body->spool, segment, base, &head);
+    if (e)
+        return e;
+    body->crc_wanted = head.body_crc;
+    return file ? open_file(body, file) : OK;
+}
+
+enum err
+body_open(struct spool *spool, msgid id, struct body **opened)
+{
+    struct body *body = calloc(1, sizeof(*body));
+    struct segment *segment = NULL;
+    struct place base = {};
+    uint64_t file = 0;
+    struct entry *entry;
+    enum err e = OK;
+
+    must(body);
+    body->spool = spool;
+    body->id = id;
+    body->file = -1;
+    pthread_mutex_lock(&spool->lock);
+    entry = table_find(spool, id);
+    if (!entry || entry->state != ENTRY_LIVE) {
+        e = ERR_NOT_FOUND;
+    } else if (entry->damaged) {
+        e = ERR_CORRUPT;
+    } else {
+        body->size = entry->body_size;
+        base = entry->base;
+        file = entry->file;
+        if (!file && body->size > BODY_CACHED_MAX) {
+            must(entry->readers < UINT16_MAX);
+            entry->readers++;
+            body->counted = true;
+        }
+        segment = segment_pin(spool, base);
+    }
+    pthread_mutex_unlock(&spool->lock);
+    if (segment) {
+        e = open_at(body, segment, base, file);
+        segment_unpin(spool, segment);
+    }
+    if (e) {
+        body_close(body);
+        return e;
+    }
+    *opened = body;
+    return OK;
+}
+
+uint64_t
+body_size(const struct body *body)
+{
+    return body->size;
+}
+
+/* A piece of a larger body in the log, wherever it is now. */
+static enum err
+read_from_log(struct body *body, uint64_t offset, void *bytes, size_t size)
+{
+    struct spool *spool = body->spool;
+    struct segment *segment;
+    struct entry *entry;
+    uint64_t at;
+    enum err e;
+
+    pthread_mutex_lock(&spool->lock);
+    entry = table_find(spool, body->id);
+    must(entry && entry->readers);
+    if (entry->damaged) {
+        pthread_mutex_unlock(&spool->lock);
+        return ERR_CORRUPT;
+    }
+    at = (uint64_t)entry->base.at * 8 + RECORD_HEAD_SIZE + offset;
+    segment = segment_pin(spool, entry->base);
+    pthread_mutex_unlock(&spool->lock);
+    e = spool_read(spool, segment->file, bytes, size, at);
+    segment_unpin(spool, segment);
+    return e;
+}
+
+enum err
+body_read(struct body *body, uint64_t offset, void *bytes, size_t size, size_t *got)
+{
+    enum err e = OK;
+
+    if (offset >= body->size)
+        size = 0;
+    size = (size_t)MIN((uint64_t)size, body->size - MIN(offset, body->size));
+    if (size && body->cache)
+        memcpy(bytes, body->cache + RECORD_HEAD_SIZE + offset, size);
+    else if (size && body->file >= 0)
+        e = spool_read(body->spool, body->file, bytes, size, offset);
+    else if (size)
+        e = read_from_log(body, offset, bytes, size);
+    if (e)
+        return e;
+    if (size && !body->cache && offset == body->crc_at) {
+        body->crc = crc32c(body->crc, bytes, size);
+        body->crc_at += size;
+        if (body->crc_at == body->size && body->crc != body->crc_wanted)
+            return ERR_CORRUPT;
+    }
+    *got = size;
+    return OK;
+}
+
+void
+body_close(struct body *body)
+{
+    struct spool *spool;
+    struct entry *entry;
+
+    if (!body)
+        return;
+    spool = body->spool;
+    if (body->counted) {
+        pthread_mutex_lock(&spool->lock);
+        entry = table_find(spool, body->id);
+        must(entry && entry->readers);
+        entry->readers--;
+        if (!entry->readers && entry->state == ENTRY_GONE)
+            entry_remove(spool, entry);
+        pthread_mutex_unlock(&spool->lock);
+    }
+    if (body->file >= 0)
+        spool->disk->close(spool->disk, body->file);
+    free(body->cache);
+    free(body);
+}
+
+void
+body_drop(struct body **body)
+{
+    body_close(*body);
+    *body = NULL;
+}

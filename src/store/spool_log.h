@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* spool_log.h: what the files of the spool share; nobody else includes it.
+ *
+ * spool_record.c: bytes of headers and records     spool_table.c: the live messages in memory
+ * spool_log.c: segments, groups, the flusher       spool_clean.c: making segments free
+ * spool_open.c: what is found after a restart      spool_draft.c, spool_body.c, spool.c: the calls
+ */
+#pragma once
+
+#include "base/base.h"
+#include "base/err.h"
+#include "base/instant.h"
+#include "base/msgid.h"
+#include "base/str.h"
+#include "runtime/wait.h"
+#include "store/disk.h"
+#include "store/spool.h"
+
+#include <pthread.h>
+
+/* clang-format off */
+enum {
+    SEGMENT_HEADER_SIZE = 4096,          /* Two copies in the first two sectors, then nothing. */
+    SEGMENT_BYTES_DEFAULT = 64 << 20,
+    SEGMENT_BYTES_MIN = 16 << 10,
+    SEGMENT_BYTES_MAX = 1 << 30,
+    INLINE_MAX_DEFAULT = 256 << 10,
+    RECORD_HEAD_SIZE = 88,
+    GROUP_RECORDS_MAX = 512,
+    GROUP_BYTES_MAX = 16 << 20,
+    PENDING_BYTES_MAX = 256 << 20,       /* Of records that wait for their group. */
+    SEGMENTS_FREE_MAX = 4,               /* More free ones than that are given back to the system. */
+    SEGMENTS_USED_MIN = 4,               /* Below that nothing is moved to make segments free. */
+    CLEAN_STEP_RECORDS = 128,            /* Moved with one group. */
+    CLEAN_STEP_BYTES = 4 << 20,
+    SPOOL_PATH_SIZE = 512,
+    SHARDS = 256,
+};
+/* clang-format on */
+
+/* Where a record stands: segment and offset in units of 8 bytes.  Slot 0: nowhere. */
+struct place {
+    uint32_t slot;
+    uint32_t at;
+};
+
+static inline bool
+place_eq(struct place a, struct place b)
+{
+    return a.slot == b.slot && a.at == b.at;
+}
+
+enum entry_state {
+    ENTRY_LIVE = 1,
+    ENTRY_LEAVING, /* Its tombstone is on the way to the disk. */
+    ENTRY_GONE,    /* Forgotten; somebody still reads its body. */
+};
+
+/* One message in memory, 64 bytes. */
+struct entry {
+    msgid id;
+    struct place base;
+    struct place note;
+    uint64_t body_size;
+    uint64_t file; /* Number of the body's own file; 0: the body is in the record. */
+    uint32_t base_bytes;
+    uint32_t note_bytes;
+    uint32_t note_version;
+    uint16_t readers;
+    uint8_t state; /* enum entry_state; 0: an empty place of the table. */
+    bool damaged : 1;
+    bool moving : 1;
+};
+static_assert(sizeof(struct entry) == 64, "the memory budget of a message");
+
+struct shard {
+    struct entry *slots;
+    uint32_t capacity;
+    uint32_t count;
+};
+
+struct segment {
+    struct segment *next; /* In order of epochs. */
+    uint32_t slot;
+    int file;
+    uint64_t epoch; /* Of its life: never used twice. */
+    uint64_t salt;
+    uint64_t size; /* Of the file. */
+    uint64_t end;  /* Behind the last record that counts. */
+    uint64_t live_bytes;
+    uint32_t live; /* Records in it that are somebody's base or note. */
+    uint32_t pins; /* Reads under way. */
+    bool broken;   /* A write failed: never to be used again. */
+};
+
+struct segment_list {
+    struct segment *first;
+    struct segment *last;
+    uint32_t count;
+};
+
+/* Facts of a segment's header on the disk. */
+struct segment_header {
+    uint64_t epoch;
+    uint64_t salt;
+    uint64_t slot;
+    uint64_t tail_epoch; /* All segments of lower epochs hold nothing any more. */
+    uint64_t prev_epoch; /* The segment before this one, where it ends, */
+    uint64_t prev_slot;
+    uint64_t prev_salt;
+    uint64_t prev_end;
+    uint64_t prev_clean; /* and whether all before that end was synced. */
+};
+
+enum record_type {
+    RECORD_MESSAGE = 1,
+    RECORD_NOTE = 2,
+    RECORD_FORGET = 3,
+    RECORD_MARK = 4, /* Means nothing: it is durable when all before it is. */
+};
+enum {
+    RECORD_DAMAGED = 1
+}; /* Flag: moved although its body could not be read; has none. */
+
+/* Facts of a record's head on the disk. */
+struct record_head {
+    uint64_t epoch;
+    uint32_t at;    /* Its own place, in units of 8 bytes. */
+    uint32_t group; /* The first record of its group. */
+    uint8_t type;
+    uint8_t flags;
+    uint32_t envelope_size;
+    uint32_t note_size;
+    uint32_t text_crc; /* Of envelope and note. */
+    uint32_t body_crc; /* Of the whole body, wherever it is. */
+    msgid id;
+    uint32_t version; /* Of the note. */
+    uint64_t body_size;
+    uint64_t file;
+};
+
+/* A record on its way to the disk: head, body (when inline), envelope, note. */
+struct record {
+    struct record *next;
+    struct record_head head;
+    const char *body;
+    str envelope;
+    str note;
+    struct place place;
+    bool waited;            /* Somebody waits: the record is his. */
+    bool moved;             /* By cleaning. */
+    struct place from_base; /* Where moved ones stood. */
+    struct place from_note;
+    void *owned;      /* Freed with the record, */
+    char *owned_text; /* and this. */
+    struct latch latch;
+    enum err result;
+    char bytes[RECORD_HEAD_SIZE];
+};
+
+struct record_list {
+    struct record *first;
+    struct record **last;
+    uint64_t bytes;
+    uint32_t waited; /* How many of them somebody waits for. */
+};
+
+struct spool {
+    const struct disk *disk;
+    char dir[SPOOL_PATH_SIZE];
+    uint64_t segment_bytes;
+    size_t inline_max;
+    uint64_t free_bytes_min;
+    int lock_file;
+    bool inline_flush;
+
+    pthread_mutex_t lock; /* Of all that follows, down to the next comment. */
+    pthread_cond_t wake;  /* Of the flusher. */
+    struct record_list pending;
+    bool hurry; /* Pending records are not to wait for company. */
+    bool stopping;
+    bool full;
+    struct shard shards[SHARDS];
+    struct segment **by_slot;
+    uint32_t slot_count;
+    struct segment_list used; /* The last one is written to, unless it is closed. */
+    struct segment_list free; /* In the order in which they became free. */
+    uint64_t *unlinks;        /* Body files to be removed. */
+    size_t unlink_count;
+    size_t unlink_capacity;
+    uint64_t free_bytes;
+    instant free_bytes_asked;
+    uint32_t file_counter;
+    uint64_t file_epoch;
+    struct spool_stats stats;
+
+    /* Of the flusher alone (in inline mode: of whoever holds work_lock). */
+    pthread_mutex_t work_lock;
+    pthread_t flusher;
+    struct segment *active;     /* NULL: the next group must open one. */
+    uint64_t epoch;             /* The highest that was ever used. */
+    struct segment_header prev; /* What the next header says of its predecessor. */
+    uint64_t tail_durable;
+    instant spare_tried;
+    uint32_t clean_shard;
+    bool failing; /* The last group failed, and was logged. */
+    struct iovec *parts;
+};
+
+/* spool_record.c */
+void segment_header_encode(const struct segment_header *header, char sector[512]);
+bool segment_header_decode(const char sector[512], struct segment_header *header);
+void record_head_encode(const struct record_head *head, uint64_t salt,
+                        char bytes[RECORD_HEAD_SIZE]);
+/* False when these bytes are not a head of the segment with EPOCH and SALT at AT. */
+bool record_head_decode(const char bytes[RECORD_HEAD_SIZE], uint64_t epoch, uint64_t salt,
+                        uint32_t at, struct record_head *head);
+uint64_t record_inline_size(const struct record_head *head);
+/* With head and padding. */
+uint64_t record_size(const struct record_head *head);
+uint32_t record_text_crc(str envelope, str note);
+struct record *record_new(size_t extra); /* With EXTRA owned bytes. */
+void record_free(struct record *record);
+void record_list_init(struct record_list *list);
+void record_list_add(struct record_list *list, struct record *record);
+
+/* spool_table.c: called with the lock held; pointers are valid until it is given up. */
+struct entry *table_find(struct spool *spool, msgid id);
+struct entry *table_insert(struct spool *spool, msgid id); /* State is set by the caller. */
+void table_remove(struct spool *spool, struct entry *entry);
+void table_done(struct spool *spool);
+
+/* spool_log.c */
+void spool_path(const struct spool *spool, char path[SPOOL_PATH_SIZE], const char *format, ...)
+    PRINTF_LIKE(3, 4);
+void segment_list_add(struct segment_list *list, struct segment *segment);
+struct segment *segment_list_pop(struct segment_list *list);
+struct segment *segment_new(struct spool *spool, uint32_t slot, int file, uint64_t size);
+void segment_discard(struct spool *spool, struct segment *segment);
+/* Lock held.  Adjusts the live counts of the segment in which PLACE is. */
+void segment_count(struct spool *spool, struct place place, uint32_t bytes, int change);
+/* Lock held.  Takes the entry's records out of the counts, and it out of the table (now or when its
+ * readers are done). */
+void entry_remove(struct spool *spool, struct entry *entry);
+/* The body file of this number is removed with the next group. */
+void unlink_later(struct spool *spool, uint64_t file);
+/* Lock held.  The segment that holds PLACE, pinned. */
+struct segment *segment_pin(struct spool *spool, struct place place);
+void segment_unpin(struct spool *spool, struct segment *segment);
+enum err segment_create(struct spool *spool, struct segment **segment);
+enum err log_rotate(struct spool *spool);
+/* Lock held.  Queues RECORD for the next group and wakes the flusher. */
+void log_append(struct spool *spool, struct record *record);
+/* Lock held.  There is something to be done for the flusher, with or without a record. */
+void log_hurry(struct spool *spool);
+/* Waits until RECORD, which was appended with waited = true, is durable or failed. */
+WAITS enum err log_wait(struct spool *spool, struct record *record);
+/* One turn: a group or more for all that is pending, then housekeeping. */
+void log_work(struct spool *spool);
+enum err log_start(struct spool *spool);
+void log_stop(struct spool *spool);
+
+/* spool_clean.c */
+/* Makes segments free, keeps one in reserve, moves records forward out of the oldest one. */
+void clean_work(struct spool *spool);
+/* Keeps a copy of damaged bytes for a human; failures are only logged. */
+void quarantine_bytes(struct spool *spool, uint64_t epoch, uint64_t offset, str bytes);
+
+/* spool_scan.c */
+/* What is found while the segments are read at opening. */
+struct findings {
+    struct segment_header *headers; /* All that were found, whole. */
+    size_t header_count;
+    uint64_t tail_epoch;
+};
+/* Opens the segments: those that may hold something to USED, in order, the others to FREE. */
+WAITS enum err scan_segments(struct spool *spool, struct findings *findings, struct why *why);
+/* Reads SEGMENT's records into the table, and sets its end. */
+WAITS enum err scan_records(struct spool *spool, const struct findings *findings,
+                            struct segment *segment, struct why *why);
+
+/* spool_body.c */
+/* Exactly SIZE bytes, or ERR_IO, or ERR_CORRUPT at the end of the file. */
+WAITS enum err spool_read(struct spool *spool, int file, void *bytes, size_t size, uint64_t offset);
+/* The record's head at PLACE in SEGMENT, which is pinned. */
+WAITS enum err record_read_head(struct spool *spool, const struct segment *segment,
+                                struct place place, struct record_head *head);
+/* Envelope and note in one malloc'ed block *TEXT: those of the message at BASE in SEGMENT, with the
+ * note at NOTE in NOTE_SEGMENT when that is not NULL.  *VERSION is the note's.  Both are pinned. */
+WAITS enum err message_read_text(struct spool *spool, const struct segment *segment,
+                                 struct place base, const struct segment *note_segment,
+                                 struct place note, char **text, str *envelope, str *note_text,
+                                 uint32_t *version);
+
+/* spool_draft.c */
+/* ERR_FULL when new mail is to be refused. */
+enum err spool_check_space(struct spool *spool);
