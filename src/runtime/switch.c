@@ -202,21 +202,15 @@ struct transfer {
 extern void *make_fcontext(void *top, size_t size, void (*fn)(struct transfer));
 extern struct transfer jump_fcontext(void *to, void *data);
 
-/* Every jump brings the two contexts, so that the one who arrives can note where the other stopped.
- */
-struct journey {
-    struct context *from;
-    struct context *to;
-};
-
+/* Every jump brings the context that was left, so that the one who arrives can note where it stopped. */
 static void
 entry(struct transfer transfer)
 {
-    struct journey *journey = transfer.data;
-    struct context *here = journey->to;
+    struct context *from = transfer.data;
+    struct context *here = from->towards;
 
-    journey->from->frame = transfer.frame;
-    arrived(here, journey->from);
+    from->frame = transfer.frame;
+    arrived(here, from);
     here->fn(here->arg);
     must(!"a fiber's function has returned to its stack's start");
 }
@@ -233,15 +227,15 @@ context_make(struct context *context, char *bottom, size_t size, void (*fn)(void
 static void
 jump(struct context *from, struct context *to, bool last)
 {
-    struct journey out = { from, to };
-    struct journey *back;
     struct transfer transfer;
+    struct context *back;
 
+    from->towards = to;
     leaving(from, to, last);
-    transfer = jump_fcontext(to->frame, &out);
+    transfer = jump_fcontext(to->frame, from);
     back = transfer.data;
-    back->from->frame = transfer.frame;
-    arrived(from, back->from);
+    back->frame = transfer.frame;
+    arrived(from, back);
 }
 
 #endif

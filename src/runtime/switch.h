@@ -20,6 +20,7 @@ struct context {
     sem_t baton;
 #else
     void *frame;
+    struct context *towards;
 #endif
     void (*fn)(void *);
     void *arg;
