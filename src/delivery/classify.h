@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* classify.h: what a reply means, in one of seventeen words.
+ *
+ * Enhanced codes say it first (RFC 3463, the IANA registry); phrases that great receivers are known to
+ * use say it better and win, since many refuse everything by 5.7.1.  Pure; the rules are one table.
+ */
+#pragma once
+
+#include "base/base.h"
+#include "base/str.h"
+
+enum reply_class {
+    CLASS_NONE,               /* A success, or nothing is known. */
+    CLASS_INVALID_RECIPIENT,
+    CLASS_INACTIVE_MAILBOX,
+    CLASS_BAD_DOMAIN,
+    CLASS_MAILBOX_FULL,
+    CLASS_MESSAGE_TOO_LARGE,
+    CLASS_CONTENT_POLICY,
+    CLASS_SPAM_BLOCK,
+    CLASS_IP_OR_DOMAIN_BLOCK,
+    CLASS_AUTH_FAIL,          /* SPF, DKIM, DMARC. */
+    CLASS_RATE_LIMITED,
+    CLASS_GREYLISTED,
+    CLASS_TLS_POLICY,
+    CLASS_DNS_FAILURE,
+    CLASS_NO_ANSWER,
+    CLASS_PROTOCOL_ERROR,
+    CLASS_LOOP,
+    CLASS_EXPIRED,
+    CLASS_COUNT
+};
+
+/* CODE is 0 when there was no reply (TEXT is our own then); ENHANCED like "5.1.1", or empty. */
+enum reply_class reply_classify(uint16_t code, str enhanced, str text);
+const char *reply_class_name(enum reply_class class); /* "invalid_recipient"; "" for CLASS_NONE. */
+bool reply_class_parse(str name, enum reply_class *class);
