@@ -440,6 +440,20 @@ schedule_row_return(struct schedule *schedule, struct schedule_row *row, instant
         row_ready(schedule, row, true);
 }
 
+void
+schedule_row_move(struct schedule *schedule, struct schedule_row *row, str target, instant now)
+{
+    struct schedule_target *old = row->target;
+
+    must(row->state == ROW_RUNNING && !list_holds(&row->link));
+    row->target = target_get(schedule, target);
+    target_use(schedule, row->target);
+    row->target->rows++;
+    old->rows--;
+    target_idle_if_unused(schedule, old);
+    schedule_row_return(schedule, row, now);
+}
+
 instant
 schedule_retry_at(struct schedule *schedule, unsigned attempts, instant now)
 {

@@ -197,6 +197,9 @@ void schedule_row_defer(struct schedule *schedule, struct schedule_row *row, ins
                         instant now);
 /* Not tried after all: ready again, in front. */
 void schedule_row_return(struct schedule *schedule, struct schedule_row *row, instant now);
+/* The same, by another way. */
+void schedule_row_move(struct schedule *schedule, struct schedule_row *row, str target,
+                       instant now);
 /* The time of the next attempt after ATTEMPTS failed ones, with jitter. */
 instant schedule_retry_at(struct schedule *schedule, unsigned attempts, instant now);
 

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* local.c: recipients who live here: into their mailboxes, or on to where their alias leads.
+ *
+ * accounts_resolve() gives the targets of an alias flat; those that are mailboxes are served here, the others get
+ * the message anew, as one message with the same body and the same return path (RFC 5321 3.9.1), in the
+ * spool before the alias counts as done.  A success report for an alias is ours (RFC 3461 5.2.7.2):
+ * the new recipients carry everything but NOTIFY=SUCCESS.
+ *
+ * Loops show in Delivered-To, which every delivery and every expansion adds.
+ */
+#include "delivery/queue_inside.h"
+#include "runtime/clock.h"
+
+#include <string.h>
+
+enum { HEADER_SCAN_MAX = 256 * 1024, COPY_BLOCK = 32 * 1024 };
+
+struct local {
+    struct runner *runner;
+    const struct envelope *envelope;
+    struct body *body;
+    str header; /* Of the message, as far as it is looked at; read when it is first needed. */
+};
+
+struct reading {
+    struct body *body;
+    uint64_t offset;
+};
+
+static void
+set(struct result *result, enum outcome outcome, unsigned code, const char *enhanced,
+    const char *text)
+{
+    result->outcome = outcome;
+    result->code = (uint16_t)code;
+    result->enhanced = enhanced;
+    result->text = text;
+}
+
+/* --- Loops. */
+
+static void
+read_header(struct local *local)
+{
+    uint64_t size = MIN(local->envelope->header_size, (uint64_t)HEADER_SCAN_MAX);
+    char *bytes = arena_alloc(&local->runner->arena, (size_t)size + 1);
+    size_t len = 0;
+    size_t got;
+
+    while (bytes && len < size) {
+        if (body_read(local->body, len, bytes + len, (size_t)size - len, &got) || got == 0)
+            break;
+        len += got;
+    }
+    local->header = (str){ bytes ? bytes : "", len };
+}
+
+static bool
+was_here_before(struct local *local, str address)
+{
+    str rest, line;
+
+    if (!local->header.ptr)
+        read_header(local);
+    rest = local->header;
+    while (rest.len > 0) {
+        if (!str_split(rest, '\n', &line, &rest))
+            rest = S("");
+        if (str_starts_nocase(line, S("Delivered-To:")) &&
+            str_eq_nocase(str_trim(str_skip(line, 13)), address))
+            return true;
+    }
+    return false;
+}
+
+/* --- Mailboxes. */
+
+static enum err
+read_message(void *arg, char *bytes, size_t size, size_t *got)
+{
+    struct reading *reading = arg;
+    enum err e = body_read(reading->body, reading->offset, bytes, size, got);
+
+    if (!e)
+        reading->offset += *got;
+    return e;
+}
+
+static enum err
+append(struct local *local, const struct resolution_target *target, enum mailbox_verdict *verdict,
+       struct why *why)
+{
+    struct reading reading = { .body = local->body };
+    struct mailbox_append append = {
+        .message = local->envelope->id,
+        .recipient = target->address,
+        .received = clock_now(),
+        .quota = target->quota,
+        .size_hint = local->envelope->size,
+        .read = read_message,
+        .arg = &reading,
+    };
+    OWN(mailbox) mailbox = NULL;
+    enum err e;
+
+    if (!arena_printf(&local->runner->arena, &append.head,
+                      "Return-Path: <%.*s>\r\nDelivered-To: %.*s\r\n",
+                      STR_ARG(local->envelope->reverse_path), STR_ARG(target->address)))
+        return ERR_LIMIT;
+    e = mailbox_open(local->runner->queue->mailstore, target->account, &mailbox, why);
+    if (e)
+        return e;
+    return mailbox_append(mailbox, &append, verdict, why);
+}
+
+static void
+deliver_to_mailbox(struct local *local, const struct resolution_target *target,
+                   struct result *result)
+{
+    enum mailbox_verdict verdict = MAILBOX_STORED;
+    struct why why = {};
+    str text = S("");
+    enum err e;
+
+    if (was_here_before(local, target->address)) {
+        set(result, OUTCOME_FAILED, 554, "5.4.6", "The message was delivered here before: a loop");
+        return;
+    }
+    e = append(local, target, &verdict, &why);
+    if (e == ERR_FULL) {
+        set(result, OUTCOME_DEFERRED, 452, "4.3.1", "The disk of the mailboxes is full");
+    } else if (e) {
+        (void)arena_printf(&local->runner->arena, &text, "The mailbox cannot be written: %s",
+                           why.text[0] ? why.text : err_name(e));
+        set(result, OUTCOME_DEFERRED, 451, "4.3.0", text.len ? text.ptr : "");
+    } else if (verdict == MAILBOX_OVER_QUOTA) {
+        set(result, OUTCOME_DEFERRED, 452, "4.2.2", "The mailbox is full");
+    } else {
+        (void)arena_printf(&local->runner->arena, &text, "%s the mailbox of %.*s",
+                           verdict == MAILBOX_DUPLICATE ? "Was already in" : "Stored in",
+                           STR_ARG(target->address));
+        set(result, OUTCOME_DELIVERED, 250, "2.1.5", text.len ? text.ptr : "");
+    }
+}
+
+/* --- Aliases. */
+
+static uint8_t
+notify_of_target(uint8_t notify)
+{
+    if (!(notify & NOTIFY_SUCCESS))
+        return notify;
+    notify &= (uint8_t)~NOTIFY_SUCCESS;
+    return notify ? notify : NOTIFY_NEVER;
+}
+
+/* The targets that are not mailboxes here, as recipients. */
+static size_t
+fill_recipients(struct local *local, const struct recipient *alias,
+                const struct resolution *resolution, struct recipient *recipients)
+{
+    str original = alias->original;
+    size_t count = 0;
+
+    if (original.len == 0 && !arena_printf(&local->runner->arena, &original, "rfc822;%.*s",
+                                           STR_ARG(alias->address)))
+        original = S("");
+    for (size_t i = 0; i < resolution->count; i++)
+        if (resolution->targets[i].kind != TARGET_MAILBOX)
+            recipients[count++] = (struct recipient){ .address = resolution->targets[i].address,
+                                                      .original = original,
+                                                      .notify = notify_of_target(alias->notify) };
+    return count;
+}
+
+static enum err
+copy_body(struct local *local, struct draft *draft)
+{
+    char *block = arena_alloc(&local->runner->arena, COPY_BLOCK);
+    uint64_t offset = 0;
+    size_t got = 1;
+    enum err e = block ? OK : ERR_LIMIT;
+
+    while (!e && got > 0) {
+        e = body_read(local->body, offset, block, COPY_BLOCK, &got);
+        if (!e && got > 0)
+            e = draft_write(draft, (str){ block, got });
+        offset += got;
+    }
+    return e;
+}
+
+static enum err
+post_copy(struct local *local, str head, struct envelope *copy)
+{
+    struct queue *queue = local->runner->queue;
+    OWN(draft) draft = NULL;
+    uint8_t entropy[10];
+    struct buf encoded;
+    enum err e;
+
+    random_bytes(entropy, sizeof(entropy));
+    copy->id = msgid_make(clock_now(), entropy);
+    copy->size += head.len;
+    copy->header_size += head.len;
+    buf_init(&encoded, SPOOL_ENVELOPE_MAX);
+    envelope_encode(copy, &encoded);
+    e = draft_begin(queue->spool, &draft);
+    if (!e)
+        e = draft_write(draft, head);
+    if (!e)
+        e = copy_body(local, draft);
+    if (!e && buf_ok(&encoded))
+        e = draft_commit(&draft, copy->id, buf_str(&encoded));
+    buf_done(&encoded);
+    if (!e)
+        queue_add(queue, copy);
+    return e;
+}
+
+static enum err
+send_on(struct local *local, const struct recipient *alias, const struct resolution *resolution)
+{
+    struct arena *arena = &local->runner->arena;
+    struct envelope copy = *local->envelope;
+    str head;
+
+    copy.recipients = arena_new_array(arena, struct recipient, resolution->count);
+    if (!copy.recipients ||
+        !arena_printf(arena, &head, "Delivered-To: %.*s\r\n", STR_ARG(alias->address)))
+        return ERR_LIMIT;
+    copy.recipient_count = fill_recipients(local, alias, resolution, copy.recipients);
+    if (copy.recipient_count == 0)
+        return OK;
+    return post_copy(local, head, &copy);
+}
+
+/* Mailboxes that are full are tried again as long as any other; those that have it do not take it twice.  The
+ * copy for others leaves with the first attempt only. */
+static void
+expand(struct local *local, const struct recipient *alias, const struct resolution *resolution,
+       struct result *result)
+{
+    enum err e = OK;
+
+    if (was_here_before(local, alias->address)) {
+        set(result, OUTCOME_FAILED, 554, "5.4.6", "The message was here before: its aliases make "
+                                                  "a loop");
+        return;
+    }
+    if (result->row->attempts == 0)
+        e = send_on(local, alias, resolution);
+    if (e) {
+        result->is_attempt = false;
+        set(result, OUTCOME_DEFERRED, 451, "4.3.0", "The message cannot be copied for its alias");
+        return;
+    }
+    for (size_t i = 0; i < resolution->count; i++) {
+        if (resolution->targets[i].kind != TARGET_MAILBOX)
+            continue;
+        deliver_to_mailbox(local, &resolution->targets[i], result);
+        if (result->outcome == OUTCOME_DEFERRED)
+            return;
+    }
+    set(result, OUTCOME_EXPANDED, 250, "2.1.5", "Went to the addresses of the alias");
+}
+
+/* --- One recipient. */
+
+static void
+deliver_one(struct local *local, const struct recipient *recipient, struct result *result)
+{
+    struct resolution resolution;
+    enum err e = accounts_resolve(local->runner->queue->accounts, &local->runner->arena,
+                                  recipient->address, &resolution);
+
+    if (e) {
+        set(result, OUTCOME_DEFERRED, 451, "4.3.0", "The address cannot be looked up");
+        return;
+    }
+    switch (resolution.kind) {
+    case RESOLUTION_MAILBOX:
+        result->relayed = true; /* Success is ours to report. */
+        deliver_to_mailbox(local, &resolution.targets[0], result);
+        return;
+    case RESOLUTION_ALIAS:
+        expand(local, recipient, &resolution, result);
+        return;
+    case RESOLUTION_LOOP:
+        set(result, OUTCOME_FAILED, 554, "5.4.6", "The aliases of this address lead in a circle");
+        return;
+    case RESOLUTION_UNKNOWN:
+        set(result, OUTCOME_FAILED, 550, "5.1.1", "Nobody here has this address");
+        return;
+    default:
+        set(result, OUTCOME_DEFERRED, 451, "4.3.5", "The way of this address has just changed");
+        return;
+    }
+}
+
+void
+local_deliver(struct runner *runner, const struct envelope *envelope, struct body *body,
+              struct schedule_row *const *rows, size_t count, struct result *results)
+{
+    struct local local = { .runner = runner, .envelope = envelope, .body = body };
+
+    for (size_t i = 0; i < count; i++) {
+        results[i] = (struct result){ .row = rows[i], .remote = "", .is_attempt = true };
+        deliver_one(&local, &envelope->recipients[rows[i]->index], &results[i]);
+    }
+}

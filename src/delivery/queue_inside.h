@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* queue_inside.h: what the files of the queue share: queue.c (the lock, the loops), deliver.c and local.c
+ * (attempts), settle.c (what an attempt changes), bounce.c (reports), queue_verbs.c (operators). */
+#pragma once
+
+#include "accounts/account.h"
+#include "config/config.h"
+#include "delivery/queue.h"
+#include "delivery/route.h"
+#include "delivery/schedule.h"
+#include "mail/envelope.h"
+#include "mail/progress.h"
+#include "runtime/fiber.h"
+#include "runtime/wait.h"
+#include "store/events.h"
+#include "store/mailbox.h"
+#include "store/spool.h"
+
+#include <pthread.h>
+
+struct sasl;
+struct smtp_client;
+struct tls_context;
+
+/* clang-format off */
+enum {
+    ATTEMPT_ARENA_MAX = 64 * 1024 * 1024, /* The envelope of the largest message, its answers, its routes. */
+    QUEUE_LOOPS_MAX = 256,
+    OWN_ENDPOINTS_MAX = 256,
+};
+/* clang-format on */
+
+struct queue_loop {
+    struct queue *queue;
+    unsigned index;
+    struct bell bell;
+    struct group dispatcher;
+    struct group runners;
+    struct latch stopped;
+};
+
+struct queue {
+    pthread_mutex_t lock; /* For all up to the blank line; never held across a wait. */
+    struct schedule schedule;
+    const struct config *config;
+    struct link idle; /* Runners that wait for work, the longest waiting first. */
+    bool stopping;
+    uint64_t seed;
+
+    struct spool *spool;
+    struct accounts *accounts;
+    struct mailstore *mailstore;
+    struct events *events;
+    struct tls_context *tls_context;
+    struct sasl *sasl;
+    struct endpoint *own_endpoints;
+    size_t own_endpoint_count;
+    instant stop_deadline;
+    unsigned loop_count;
+    struct queue_loop loops[QUEUE_LOOPS_MAX];
+};
+
+/* A fiber that delivers to one site, through at most one connection at a time. */
+struct runner {
+    struct queue *queue;
+    struct queue_loop *loop;
+    struct schedule_site *site; /* With one of its slots. */
+    struct schedule_batch batch;
+    bool has_batch;
+    bool must_quit;             /* Its slot is wanted elsewhere. */
+    struct link idle;           /* In site.idle. */
+    struct link idle_all;       /* In queue.idle. */
+    struct bell bell;
+    const struct config *config;
+    struct smtp_client *client;
+    struct schedule_site *client_site;
+    str client_host;            /* In client_host_text. */
+    char client_host_text[320];
+    struct arena arena;
+};
+
+enum outcome {
+    OUTCOME_DELIVERED, /* The next hop took it, or the mailbox. */
+    OUTCOME_EXPANDED,
+    OUTCOME_DEFERRED,
+    OUTCOME_FAILED,
+    OUTCOME_EXPIRED,
+    OUTCOME_LATE,      /* Not over, but the sender is to be told that it is late. */
+    OUTCOME_DELETED,
+};
+
+/* What an attempt came to, for one row that is RUNNING and in no batch. */
+struct result {
+    struct schedule_row *row;
+    enum outcome outcome;
+    uint16_t code;
+    const char *enhanced;
+    const char *text;
+    const char *remote;   /* "mx.example.org [192.0.2.1]", or "" */
+    bool relayed;         /* The next hop does not report by itself. */
+    bool is_attempt;      /* Counts as one. */
+    instant not_before;   /* DEFERRED: the site pauses until then. */
+};
+
+/* settle.c.  RESULTS are all of one message, whose ENVELOPE may be given if it is at hand.  Copies what it needs;
+ * does not wait: the note, the report and the rows' new states come about in a fiber of their own. */
+void settle(struct queue_loop *loop, struct schedule_message *message,
+            const struct envelope *envelope, const struct result *results, size_t count);
+/* Results of messages that nobody can settle any more, at the end. */
+void settle_discard(struct queue *queue, struct schedule_message *message);
+
+/* bounce.c.  One row of a report. */
+struct bounce_row {
+    uint32_t index;
+    enum outcome outcome;
+    bool relayed;
+};
+/* Puts a report about ROWS into the spool and the queue; OK when it is durable, or none is due. */
+WAITS enum err bounce_send(struct queue *queue, const struct envelope *envelope,
+                           const struct progress *progress, const struct bounce_row *rows,
+                           size_t count, const struct config *config);
+/* Whether the sender is to hear of OUTCOME for RECIPIENT. */
+bool bounce_is_wanted(const struct envelope *envelope, const struct recipient *recipient,
+                      enum outcome outcome, bool relayed);
+
+/* deliver.c */
+void deliver_run(void *runner);
+/* local.c: fills RESULTS, one for each recipient of the batch. */
+WAITS void local_deliver(struct runner *runner, const struct envelope *envelope,
+                         struct body *body, struct schedule_row *const *rows, size_t count, struct result *results);
+
+/* queue.c */
+const struct config *queue_config(struct queue *queue); /* A reference. */
+void queue_ring(struct queue *queue);                   /* There may be work: on the caller's loop. */
+/* Hands ready rows of SITE to runners that wait for them.  Under the lock. */
+void queue_feed_idle(struct queue *queue, struct schedule_site *site);
+void queue_wake_after(struct queue *queue);             /* Rows were deferred: times have changed. */
