@@ -9,6 +9,7 @@
  * the recipient's.  A reply of 2xx to the whole message, and nothing else, is a delivery.
  */
 #include "base/must.h"
+#include "delivery/classify.h"
 #include "delivery/queue_inside.h"
 #include "formats/address.h"
 #include "protocols/smtp/client.h"
@@ -261,6 +262,8 @@ record_results(const struct attempt *a)
         event.code = result->code;
         event.enhanced = str_from(result->enhanced);
         event.text_raw = str_from(result->text);
+        event.class = str_from(reply_class_name(
+            reply_classify(result->code, event.enhanced, event.text_raw)));
         event.stage = result->outcome == OUTCOME_DELIVERED
                           ? S("")
                           : str_from(smtp_stage_name(a->failure.stage));

@@ -206,6 +206,8 @@ queue_feed_idle(struct queue *queue, struct schedule_site *site)
 
     while (!list_is_empty(&site->idle) && schedule_site_has_work(site)) {
         struct runner *runner = take_idle(site, loop);
+        if (!runner)
+            break;
         runner->has_batch = schedule_take(&queue->schedule, site, MIN(max, FEED_BATCH_MAX),
                                           &runner->batch);
         must(runner->has_batch);
