@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 enum {
-    PASSWORD_SIZE_MAX = 1024
+    PASSWORD_LINE_MAX = 1024
 };
 
 static void
@@ -143,7 +143,7 @@ keep_password(struct call *call, char *line, str *password)
     size_t length = strcspn(line, "\r\n");
     bool kept = arena_copy(&call->arena, (str){ line, length }, password);
 
-    explicit_bzero(line, PASSWORD_SIZE_MAX);
+    explicit_bzero(line, PASSWORD_LINE_MAX);
     must(kept);
     if (!password->len)
         return call_fail(call, EXIT_DATA, "no_password", "the first line has to hold the password",
@@ -154,7 +154,7 @@ keep_password(struct call *call, char *line, str *password)
 static int
 read_password(struct call *call, FILE *file, const char *name, str *password)
 {
-    char line[PASSWORD_SIZE_MAX] = "";
+    char line[PASSWORD_LINE_MAX] = "";
 
     if (!fgets(line, sizeof(line), file) && ferror(file))
         return call_fail(call, EXIT_NOINPUT, "no_password", NULL, "cannot read %s: %s", name,
@@ -166,7 +166,7 @@ read_password(struct call *call, FILE *file, const char *name, str *password)
 static int
 ask_password(struct call *call, const char *prompt, str *password)
 {
-    char line[PASSWORD_SIZE_MAX] = "";
+    char line[PASSWORD_LINE_MAX] = "";
     struct termios old, silent;
     bool silenced = tcgetattr(STDIN_FILENO, &old) == 0;
 
@@ -182,6 +182,12 @@ ask_password(struct call *call, const char *prompt, str *password)
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &old);
     fprintf(stderr, "\n");
     return keep_password(call, line, password);
+}
+
+int
+call_ask_password(struct call *call, str *password)
+{
+    return ask_password(call, "Password", password);
 }
 
 bool

@@ -130,6 +130,8 @@ const char *call_reason(const struct call *call);
     { "--password-file", 0, FLAG_TEXT, "FILE", false, "Read the password from the first line of FILE" }
 int call_password(struct call *call, bool confirm, str *password);
 /* Whether one of the two flags or the variable is there, so that nothing needs to be asked. */
+/* Asks at the terminal, once, without echo. */
+int call_ask_password(struct call *call, str *password);
 bool call_has_password(const struct call *call);
 
 /* Runs the words of a command line; the exit code of the process. */

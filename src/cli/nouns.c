@@ -5,6 +5,7 @@
 
 /* clang-format off */
 const struct noun nouns[] = {
+    { "setup",      "Make a configuration and the first account", setup_commands },
     { "config",     "Check, show and explain the configuration", config_commands },
     { "completion", "Completion for shells",                     completion_commands },
     { "help",       "What the commands do",                      help_commands },

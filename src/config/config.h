@@ -5,8 +5,8 @@
  * a new one, and a session that holds the old one keeps it until it ends.  Every field below is
  * one row of the table in options.c, from which the parser, `outpost config show`, `config explain`
  * and outpost.conf(5) come.  Every str here has a NUL behind its last byte, so that .ptr serves
- * system calls; a text that was not set has len 0, but hostname, postmaster and helo_name are always filled.  Paths are absolute, or relative to the working
- * directory only when the file's own name was.
+ * system calls; a text that was not set has len 0, but hostname, postmaster and helo_name are always
+ * filled.  Paths are absolute, or relative to the working directory only when the file's own name was.
  */
 #pragma once
 

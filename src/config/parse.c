@@ -5,8 +5,9 @@
  *     section   = name [label] "{" *statement "}"
  *     statement = name 1*value ";"
  *
- * After a mistake the parser goes on behind the next `;` or `}`, so that one look shows all of
- * them. Start reading at config_parse().
+ * A section without label may be opened again, and goes on then.  After a mistake the parser goes
+ * on behind the next `;` or `}`, so that one look shows all of them. Start reading at
+ * config_parse().
  */
 #include "config/config.h"
 
@@ -35,7 +36,6 @@ struct parser {
     struct config *config;
     struct config_problems *problems;
     str base_dir;
-    unsigned section_lines[SECTION_COUNT]; /* Where each was opened first. */
 
     /* The statement at hand. */
     struct token name;
@@ -256,12 +256,6 @@ open_place(struct parser *p, const struct token *name, str label)
         if (label.len)
             problem_addf(p->problems, name->line, name->column, "delete what stands before {",
                          "section %s has no label", p->section->name);
-        if (p->section_lines[id])
-            problem_addf(p->problems, name->line, name->column, "put both into one",
-                         "section %s was already there in line %u", p->section->name,
-                         p->section_lines[id]);
-        else
-            p->section_lines[id] = name->line;
         if (id == SECTION_RELAY)
             p->config->body->relay_line = name->line;
         p->seen = p->config->body->lines;
