@@ -33,6 +33,9 @@ struct disk {
                       uint64_t offset);
     /* fdatasync.  After a failure, what was written since the last success must be given up. */
     enum err (*sync)(const struct disk *disk, int file);
+    /* For a file that somebody may have left unsynced: syncs it and forgets what is cached, so that
+     * what is read afterwards is what is on the device. */
+    enum err (*settle)(const struct disk *disk, int file);
     /* The file has SIZE bytes then, and writing them cannot fail for want of space. */
     enum err (*allocate)(const struct disk *disk, int file, uint64_t size);
     enum err (*size)(const struct disk *disk, int file, uint64_t *size);

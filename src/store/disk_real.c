@@ -106,6 +106,15 @@ real_sync(const struct disk *, int file)
 }
 
 static enum err
+real_settle(const struct disk *, int file)
+{
+    if (fdatasync(file))
+        return err_from_errno(errno);
+    posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED); /* Not every file system does it. */
+    return OK;
+}
+
+static enum err
 real_allocate(const struct disk *, int file, uint64_t size)
 {
     int number;
@@ -217,6 +226,7 @@ disk_real(void)
         .read = real_read,
         .write = real_write,
         .sync = real_sync,
+        .settle = real_settle,
         .allocate = real_allocate,
         .size = real_size,
         .unlink = real_unlink,

@@ -359,6 +359,27 @@ sim_sync(const struct disk *disk, int file)
     return e;
 }
 
+/* What is seen of NODE becomes what is on the disk. */
+static void
+node_reread(struct node *node)
+{
+    free(node->now.data);
+    node->now = (struct bytes){};
+    if (node->disk.size)
+        bytes_put(&node->now, 0, node->disk.data, node->disk.size);
+}
+
+static enum err
+sim_settle(const struct disk *disk, int file)
+{
+    struct disk_sim *sim = sim_of(disk);
+    enum err e = sim_sync(disk, file);
+
+    if (!e && !sim->ignore_syncs)
+        node_reread(handle_node(sim, file));
+    return e;
+}
+
 static enum err
 sim_allocate(const struct disk *disk, int file, uint64_t size)
 {
@@ -508,6 +529,7 @@ disk_sim_new(uint64_t seed)
         .read = sim_read,
         .write = sim_write,
         .sync = sim_sync,
+        .settle = sim_settle,
         .allocate = sim_allocate,
         .size = sim_size,
         .unlink = sim_unlink,
@@ -626,6 +648,14 @@ node_is_named(const struct disk_sim *sim, const struct node *node)
     return false;
 }
 
+static void
+sim_revive(struct disk_sim *sim)
+{
+    sim->crashed = false;
+    sim->crash_at = 0;
+    sim->fail_at = 0;
+}
+
 void
 disk_sim_power_cut(struct disk_sim *sim)
 {
@@ -642,15 +672,18 @@ disk_sim_power_cut(struct disk_sim *sim)
             node_free(node);
             continue;
         }
-        free(node->now.data);
-        node->now = (struct bytes){};
-        if (node->disk.size)
-            bytes_put(&node->now, 0, node->disk.data, node->disk.size);
+        node_reread(node);
         link = &node->next;
     }
-    sim->crashed = false;
-    sim->crash_at = 0;
-    sim->fail_at = 0;
+    sim_revive(sim);
+}
+
+void
+disk_sim_kill(struct disk_sim *sim)
+{
+    memset(sim->handles, 0, sizeof(sim->handles));
+    memset(sim->locked, 0, sizeof(sim->locked));
+    sim_revive(sim);
 }
 
 bool

@@ -33,5 +33,9 @@ void disk_sim_set_capacity(struct disk_sim *sim, uint64_t bytes);
 /* All files are closed, what was not synced is decided; then the disk works again. */
 void disk_sim_power_cut(struct disk_sim *sim);
 
+/* Only the process died: all files are closed, what was written can be read, and is still not
+ * synced. */
+void disk_sim_kill(struct disk_sim *sim);
+
 /* For damage: flips the bits MASK of one byte, as if it always had been so. */
 bool disk_sim_flip(struct disk_sim *sim, const char *path, uint64_t offset, uint8_t mask);

@@ -75,8 +75,17 @@ make_dir(struct spool *spool, const char *name)
     return e == ERR_EXISTS ? OK : e;
 }
 
-/* The directories are there, and known to the disk.  They may be there from a start that crashed,
- * so they are synced in any case. */
+static enum err
+sync_dir(struct spool *spool, const char *name)
+{
+    char path[SPOOL_PATH_SIZE];
+
+    spool_path(spool, path, "%s", name);
+    return spool->disk->sync_dir(spool->disk, path);
+}
+
+/* The directories are there, and known to the disk.  They, and segments in them, may be there from a
+ * process that died before it synced them, so that is done in any case. */
 static enum err
 make_dirs(struct spool *spool, struct why *why)
 {
@@ -102,7 +111,11 @@ make_dirs(struct spool *spool, struct why *why)
     if (!e)
         e = spool->disk->sync_dir(spool->disk, parent);
     if (!e)
-        e = spool->disk->sync_dir(spool->disk, spool->dir);
+        e = sync_dir(spool, "");
+    if (!e)
+        e = sync_dir(spool, "/segments");
+    if (!e)
+        e = sync_dir(spool, "/bodies");
     return e ? err_why(why, e, "cannot make the directory %s: %s", spool->dir, err_name(e)) : OK;
 }
 

@@ -351,15 +351,29 @@ load(struct spool *spool, const struct segment *segment, char **bytes)
     return e;
 }
 
+/* A segment without a successor may hold records that were never synced: the process died, and they
+ * are in the page cache.  They are made durable before anything is built on them. */
+static enum err
+settle(struct spool *spool, const struct findings *findings, const struct segment *segment)
+{
+    for (size_t i = 0; i < findings->header_count; i++)
+        if (findings->headers[i].prev_epoch == segment->epoch &&
+            findings->headers[i].prev_slot == segment->slot)
+            return OK;
+    return spool->disk->settle(spool->disk, segment->file);
+}
+
 enum err
 scan_records(struct spool *spool, const struct findings *findings, struct segment *segment,
              struct why *why)
 {
     struct scan scan = { .spool = spool, .segment = segment };
-    char *bytes;
+    char *bytes = NULL;
     enum err e;
 
-    e = load(spool, segment, &bytes);
+    e = settle(spool, findings, segment);
+    if (!e)
+        e = load(spool, segment, &bytes);
     if (e) {
         free(bytes);
         return err_why(

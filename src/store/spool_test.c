@@ -651,11 +651,35 @@ work(void *arg)
 }
 
 static void
+remove_file(void *dir, str name)
+{
+    char path[256];
+
+    snprintf(path, sizeof(path), "%s/%.*s", (const char *)dir, STR_ARG(name));
+    CHECK(unlink(path) == 0);
+}
+
+static void
+remove_tree(const char *spool)
+{
+    static const char *const parts[] = { "/segments", "/bodies", "/quarantine", "" };
+    char path[128];
+
+    snprintf(path, sizeof(path), "%s/lock", spool);
+    CHECK(unlink(path) == 0);
+    for (size_t i = 0; i < COUNT_OF(parts); i++) {
+        snprintf(path, sizeof(path), "%s%s", spool, parts[i]);
+        if (parts[i][0])
+            CHECK(disk_real()->list(disk_real(), path, remove_file, path) == OK);
+        CHECK(rmdir(path) == 0);
+    }
+}
+
+static void
 threads_share_groups_on_the_real_disk(void)
 {
     char dir[] = "/tmp/spool_test_XXXXXX";
     char path[64];
-    char command[96];
     struct spool_options options = { .segment_bytes = 256 << 10, .inline_max = 16384 };
     struct spool *spool = NULL;
     struct why why = {};
@@ -681,8 +705,8 @@ threads_share_groups_on_the_real_disk(void)
         CHECK(strcmp(found[i].note, "noted") == 0 && !found[i].damaged);
     CHECK(stats_of(spool).damaged == 0 && stats_of(spool).torn == 0);
     spool_close(spool);
-    snprintf(command, sizeof(command), "rm -rf %s", dir);
-    CHECK(system(command) == 0);
+    remove_tree(path);
+    CHECK(rmdir(dir) == 0);
 }
 
 int
