@@ -126,6 +126,7 @@ write_through(struct stream *stream, str *bytes, size_t least)
         }
         *bytes = str_skip(*bytes, put);
     }
+    fiber_share();
     return OK;
 }
 

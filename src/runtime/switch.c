@@ -42,36 +42,6 @@ void __tsan_destroy_fiber(void *fiber);
 void __tsan_switch_to_fiber(void *fiber, unsigned flags);
 #endif
 
-static void
-leaving(struct context *from, struct context *to, bool last)
-{
-    (void)from, (void)to, (void)last;
-#if defined(WITH_ASAN)
-    __sanitizer_start_switch_fiber(last ? NULL : &from->fake_stack, to->bottom, to->size);
-#endif
-#if defined(WITH_TSAN)
-    __tsan_switch_to_fiber(to->tsan, 0);
-#endif
-}
-
-static void
-arrived(struct context *here, struct context *from)
-{
-    (void)here, (void)from;
-#if defined(WITH_ASAN)
-    __sanitizer_finish_switch_fiber(here->fake_stack, &from->bottom, &from->size);
-#endif
-}
-
-static void
-sanitizers_begin(struct context *context)
-{
-    (void)context;
-#if defined(WITH_TSAN)
-    context->tsan = __tsan_create_fiber(0);
-#endif
-}
-
 void
 context_done(struct context *context)
 {
@@ -138,6 +108,36 @@ context_leave(struct context *from, struct context *to)
 
 #else
 
+static void
+leaving(struct context *from, struct context *to, bool last)
+{
+    (void)from, (void)to, (void)last;
+#if defined(WITH_ASAN)
+    __sanitizer_start_switch_fiber(last ? NULL : &from->fake_stack, to->bottom, to->size);
+#endif
+#if defined(WITH_TSAN)
+    __tsan_switch_to_fiber(to->tsan, 0);
+#endif
+}
+
+static void
+arrived(struct context *here, struct context *from)
+{
+    (void)here, (void)from;
+#if defined(WITH_ASAN)
+    __sanitizer_finish_switch_fiber(here->fake_stack, &from->bottom, &from->size);
+#endif
+}
+
+static void
+sanitizers_begin(struct context *context)
+{
+    (void)context;
+#if defined(WITH_TSAN)
+    context->tsan = __tsan_create_fiber(0);
+#endif
+}
+
 void
 context_init_thread(struct context *context)
 {
@@ -202,7 +202,8 @@ struct transfer {
 extern void *make_fcontext(void *top, size_t size, void (*fn)(struct transfer));
 extern struct transfer jump_fcontext(void *to, void *data);
 
-/* Every jump brings the context that was left, so that the one who arrives can note where it stopped. */
+/* Every jump brings the context that was left, so that the one who arrives can note where it
+ * stopped. */
 static void
 entry(struct transfer transfer)
 {
