@@ -349,29 +349,52 @@ say_subject(struct buf *buf, const struct dsn *dsn)
     arena_done(&arena);
 }
 
+#define ONLY_A_NOTE                                                                                \
+    "This is only a note;\r\nit is being tried again, and you need not send it again."
+
+static const char *
+opening_for_one(enum dsn_action action)
+{
+    switch (action) {
+    case DSN_FAILED:
+        return "could not be delivered.";
+    case DSN_DELAYED:
+        return "has not been delivered yet. " ONLY_A_NOTE;
+    case DSN_DELIVERED:
+        return "was delivered.";
+    case DSN_RELAYED:
+    case DSN_EXPANDED:
+        break;
+    }
+    return "was passed on.";
+}
+
+static const char *
+opening_for_many(enum dsn_action worst)
+{
+    switch (worst) {
+    case DSN_FAILED:
+        return "could not be delivered to everyone it was meant for.";
+    case DSN_DELAYED:
+        return "has not been delivered to everyone yet. " ONLY_A_NOTE;
+    case DSN_DELIVERED:
+    case DSN_RELAYED:
+    case DSN_EXPANDED:
+        break;
+    }
+    return opening_for_one(worst);
+}
+
 static void
 say_everything(struct buf *buf, const struct dsn *dsn)
 {
-    static const char *const openings[] = {
-        [DSN_FAILED] = "could not be delivered to everyone it was meant for.",
-        [DSN_DELAYED] = "has not been delivered to everyone yet. This is only a note; it is\r\n"
-                        "being tried again, and you need not send it again.",
-        [DSN_DELIVERED] = "was delivered.",
-        [DSN_RELAYED] = "was passed on.",
-        [DSN_EXPANDED] = "was passed on.",
-    };
     enum dsn_action worst = worst_action(dsn);
     char date[DATE_TEXT_MAX];
 
     buf_add(buf, S("This is the mail system at "));
     add_clean(buf, dsn->reporting_mta, false);
     buf_addf(buf, ".\r\n\r\nYour message %s\r\n\r\n",
-             dsn->recipient_count == 1 && worst == DSN_FAILED    ? "could not be delivered."
-             : dsn->recipient_count == 1 && worst == DSN_DELAYED ? "has not been delivered yet. "
-                                                                   "This is only a note; it is\r\n"
-                                                                   "being tried again, and you "
-                                                                   "need not send it again."
-                                                                 : openings[worst]);
+             dsn->recipient_count == 1 ? opening_for_one(worst) : opening_for_many(worst));
     say_subject(buf, dsn);
     date_format(dsn->arrived_at, dsn->zone_minutes, date);
     buf_addf(buf, "    Received here: %s\r\n", date);

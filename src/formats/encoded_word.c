@@ -173,8 +173,10 @@ decode_q(str text, struct arena *arena, str *bytes)
                 return ERR_SYNTAX;
             c = (char)(high * 16 + low);
             i += 2;
+        } else if (c == '_') {
+            c = ' ';
         }
-        room[len++] = c == '_' ? ' ' : c;
+        room[len++] = c;
     }
     *bytes = (str){ room, len };
     return OK;

@@ -14,6 +14,7 @@ static const char *const decoded[][2] = {
     { "=?ISO-8859-1?Q?a?= =?ISO-8859-1?Q?b?=", "ab" },
     { "=?ISO-8859-1?Q?a?=\r\n   =?ISO-8859-1?Q?b?=", "ab" },
     { "=?ISO-8859-1?Q?a_b?=", "a b" },
+    { "=?utf-8?Q?a=5Fb?=", "a_b" },
     { "=?ISO-8859-1?Q?a?= =?ISO-8859-2?Q?_b?=", "a =?ISO-8859-2?Q?_b?=" },
     { "=?US-ASCII*EN?Q?Keith_Moore?= <m@x>", "Keith Moore <m@x>" },
     { "=?ISO-8859-1?Q?Andr=E9?= Pirard", "Andr\xc3\xa9 Pirard" },
