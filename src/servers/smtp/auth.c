@@ -20,6 +20,9 @@
 enum {
     CHALLENGE_MAX = 4096
 };
+enum {
+    ANSWER_SWALLOW_MAX = 1024 * 1024
+};
 
 /* The next line of the client in LINE, without CRLF; the view lasts until the next read. */
 static enum err
@@ -86,6 +89,20 @@ finish(struct smtp_session *s, const struct login_result *result)
     return OK;
 }
 
+/* RFC 4954 4: too long an answer fails the exchange, and the conversation goes on behind it. */
+static enum err
+swallow_answer(struct smtp_session *s)
+{
+    enum err e;
+
+    e = stream_skip_line(s->stream, ANSWER_SWALLOW_MAX);
+    if (e == ERR_LIMIT)
+        return smtp_reply_last(s, 421, "4.7.0", "That line never ends");
+    if (e)
+        return e;
+    return smtp_reply(s, 500, "5.5.6", "Line too long");
+}
+
 /* Challenge and answer until the exchange is over.  FIRST is the initial response or NULL. */
 static enum err
 exchange(struct smtp_session *s, struct login *login, const str *first, struct buf *challenge)
@@ -101,7 +118,7 @@ exchange(struct smtp_session *s, struct login *login, const str *first, struct b
             return e;
         e = read_answer(s, &line);
         if (e == ERR_LIMIT)
-            return smtp_reply_last(s, 500, "5.5.6", "Line too long");
+            return swallow_answer(s);
         if (e == ERR_SYNTAX)
             return smtp_reply(s, 501, "5.5.2", "Lines end in CR LF");
         if (e)

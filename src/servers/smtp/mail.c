@@ -135,8 +135,6 @@ refuse_recipient(struct smtp_session *s, const struct verdict *verdict)
     e = smtp_reply_verdict(s, verdict);
     if (e)
         return e;
-    if (verdict->code >= 500)
-        s->errors--; /* Counted by its own ceiling. */
     if (max && s->refused_recipients >= max)
         return smtp_reply_last(s, 421, "4.7.0", "Too many unknown recipients");
     return OK;

@@ -26,6 +26,10 @@
 enum {
     LINE_SWALLOW_MAX = 1024 * 1024
 };
+/* "AUTH SCRAM-SHA-256-PLUS " and CRLF, beside the response that may follow. */
+enum {
+    AUTH_COMMAND_MAX = 64
+};
 /* First octet of a TLS record of type handshake. */
 enum {
     TLS_HANDSHAKE_BYTE = 0x16
@@ -140,7 +144,7 @@ static enum err
 next_command(struct smtp_session *s)
 {
     const struct config_smtp *limits = &s->config->smtp;
-    size_t line_max = MAX(limits->command_line_max, limits->auth_line_max);
+    size_t line_max = MAX(limits->command_line_max, limits->auth_line_max + AUTH_COMMAND_MAX);
     enum err e;
     str line;
 

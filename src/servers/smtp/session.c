@@ -103,10 +103,23 @@ smtp_reply_last(struct smtp_session *s, unsigned code, const char *enhanced, con
     return e;
 }
 
+/* A refused message or recipient is no mistake in the protocol. */
+static enum err PRINTF_LIKE(4, 5) reply_uncounted(struct smtp_session *s, unsigned code,
+                                                  const char *enhanced, const char *format, ...)
+{
+    va_list args;
+    enum err e;
+
+    va_start(args, format);
+    e = put_reply(s, code, ' ', enhanced, format, args);
+    va_end(args);
+    return e;
+}
+
 enum err
 smtp_reply_verdict(struct smtp_session *s, const struct verdict *verdict)
 {
-    return smtp_reply(s, verdict->code, verdict->enhanced, "%s", verdict->text);
+    return reply_uncounted(s, verdict->code, verdict->enhanced, "%s", verdict->text);
 }
 
 /* RFC 3848: ESMTP, then S for TLS, A for a login. */
