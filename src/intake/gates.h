@@ -42,6 +42,7 @@ WAITS enum err gate_recipient_count(struct intake *intake, struct verdict *verdi
 WAITS enum err gate_recipient_syntax(struct intake *intake, struct verdict *verdict);
 WAITS enum err gate_relay(struct intake *intake, struct verdict *verdict);
 WAITS enum err gate_recipient_exists(struct intake *intake, struct verdict *verdict);
+WAITS enum err gate_mailbox_room(struct intake *intake, struct verdict *verdict);
 WAITS enum err gate_recipients_limit(struct intake *intake, struct verdict *verdict);
 /* gates_header.c: */
 WAITS enum err gate_header_bounds(struct intake *intake, struct verdict *verdict);

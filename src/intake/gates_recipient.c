@@ -11,6 +11,7 @@
 #include "intake/limits_words.h"
 #include "intake/transaction.h"
 #include "runtime/clock.h"
+#include "store/mailbox.h"
 
 /* Memory of one look into the directory: an alias may have many targets. */
 enum {
@@ -83,6 +84,44 @@ gate_recipient_exists(struct intake *intake, struct verdict *verdict)
     e = accounts_resolve(intake->services->accounts, &arena, forms->canonical, &resolution);
     if (!e)
         judge_resolution(&resolution, !forms->domain.len, verdict);
+    arena_done(&arena);
+    return e;
+}
+
+/* Of one mailbox with a quota.  Another who writes to it at the same time may still be first: then
+ * the delivery reports it. */
+static enum err
+judge_quota(struct intake *intake, const struct resolution_target *target, struct verdict *verdict)
+{
+    OWN(mailbox) mailbox = NULL;
+    struct mailbox_usage usage;
+    struct why why;
+    enum err e;
+
+    e = mailbox_open(intake->services->mailboxes, target->account, &mailbox, &why);
+    if (e)
+        return e;
+    e = mailbox_usage(mailbox, &usage);
+    if (e)
+        return e;
+    if (usage.bytes + intake->sender.size > target->quota)
+        verdict_refuse(verdict, 452, "4.2.2", "This mailbox is full");
+    return OK;
+}
+
+/* RFC 5321 6.1 and common sense: better refused here than reported to a forged sender. */
+enum err
+gate_mailbox_room(struct intake *intake, struct verdict *verdict)
+{
+    struct resolution resolution;
+    struct arena arena;
+    enum err e;
+
+    arena_init(&arena, RESOLUTION_MEMORY_MAX);
+    e = accounts_resolve(intake->services->accounts, &arena, intake->candidate_forms.canonical,
+                         &resolution);
+    if (!e && resolution.kind == RESOLUTION_MAILBOX && resolution.targets[0].quota)
+        e = judge_quota(intake, &resolution.targets[0], verdict);
     arena_done(&arena);
     return e;
 }

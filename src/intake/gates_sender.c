@@ -3,6 +3,7 @@
 #include "accounts/account.h"
 #include "accounts/limits.h"
 #include "config/config.h"
+#include "delivery/queue.h"
 #include "intake/gates.h"
 #include "intake/limits_words.h"
 #include "intake/transaction.h"
@@ -20,11 +21,16 @@ gate_login_required(struct intake *intake, struct verdict *verdict)
 enum err
 gate_room(struct intake *intake, struct verdict *verdict)
 {
-    struct spool_stats stats;
+    unsigned queue_max = intake->config->store.queue_max;
+    struct queue_stats queue;
+    struct spool_stats spool;
 
-    spool_stats(intake->services->spool, &stats);
-    if (stats.full)
+    spool_stats(intake->services->spool, &spool);
+    queue_stats(intake->services->queue, &queue);
+    if (spool.full)
         verdict_refuse(verdict, 452, "4.3.1", "No space on the disk, try again later");
+    else if (queue_max && queue.recipients >= queue_max)
+        verdict_refuse(verdict, 452, "4.3.2", "Too much is waiting here, try again later");
     return OK;
 }
 
