@@ -139,45 +139,71 @@ spool_sync(struct spool *spool)
     return log_wait(spool, &record);
 }
 
+/* A message whose envelope and note are being read. */
+struct getting {
+    struct spool *spool;
+    struct entry entry;
+    const struct segment *segment;
+    const struct segment *note_segment;
+    struct message_text text;
+    enum err result;
+};
+
+static enum err
+get_text(struct getting *g, bool now)
+{
+    return message_read_text(g->spool, g->segment, g->entry.base, g->note_segment, g->entry.note,
+                             now, &g->text);
+}
+
+static void
+get_blocking(void *arg)
+{
+    struct getting *g = arg;
+
+    g->result = get_text(g, false);
+}
+
+/* Copies the entry and pins where its records are. */
+static bool
+get_begin(struct getting *g, msgid id)
+{
+    const struct entry *entry;
+
+    pthread_mutex_lock(&g->spool->lock);
+    entry = find_live(g->spool, id);
+    if (entry) {
+        g->entry = *entry;
+        g->segment = segment_pin(g->spool, entry->base);
+        g->note_segment = entry->note.slot ? segment_pin(g->spool, entry->note) : NULL;
+    }
+    pthread_mutex_unlock(&g->spool->lock);
+    return entry != NULL;
+}
+
 enum err
 spool_get(struct spool *spool, msgid id, struct arena *arena, str *envelope, str *note,
           uint64_t *body_size)
 {
-    struct segment *segment;
-    struct segment *note_segment = NULL;
-    const struct entry *entry;
-    struct entry copy;
-    char *text;
-    str found_envelope;
-    str found_note;
-    uint32_t version;
-    enum err e;
+    struct getting g = { .spool = spool };
 
-    pthread_mutex_lock(&spool->lock);
-    entry = find_live(spool, id);
-    if (!entry) {
-        pthread_mutex_unlock(&spool->lock);
+    if (!get_begin(&g, id))
         return ERR_NOT_FOUND;
-    }
-    copy = *entry;
-    segment = segment_pin(spool, copy.base);
-    if (copy.note.slot)
-        note_segment = segment_pin(spool, copy.note);
-    pthread_mutex_unlock(&spool->lock);
-    e = message_read_text(spool, segment, copy.base, note_segment, copy.note, &text,
-                          &found_envelope, &found_note, &version);
-    segment_unpin(spool, segment);
-    if (note_segment)
-        segment_unpin(spool, note_segment);
-    if (e)
-        return e;
-    if ((envelope && !arena_copy(arena, found_envelope, envelope)) ||
-        (note && !arena_copy(arena, found_note, note)))
-        e = ERR_LIMIT;
+    g.result = get_text(&g, true);
+    if (g.result == ERR_BUSY)
+        offload(get_blocking, &g);
+    segment_unpin(spool, g.segment);
+    if (g.note_segment)
+        segment_unpin(spool, g.note_segment);
+    if (g.result)
+        return g.result;
+    if ((envelope && !arena_copy(arena, g.text.envelope, envelope)) ||
+        (note && !arena_copy(arena, g.text.note, note)))
+        g.result = ERR_LIMIT;
     else if (body_size)
-        *body_size = copy.body_size;
-    free(text);
-    return e;
+        *body_size = g.entry.body_size;
+    free(g.text.block);
+    return g.result;
 }
 
 bool

@@ -31,47 +31,27 @@ struct body {
     uint64_t crc_at; /* Checked so far. */
 };
 
-struct reading {
-    struct spool *spool;
-    int file;
-    void *bytes;
-    size_t size;
-    uint64_t offset;
+enum err
+spool_read(struct spool *spool, int file, void *bytes, size_t size, uint64_t offset, bool now)
+{
     size_t got;
-    enum err result;
-};
+    enum err e;
 
-static void
-read_blocking(void *arg)
-{
-    struct reading *r = arg;
-
-    r->result =
-        r->spool->disk->read(r->spool->disk, r->file, r->bytes, r->size, r->offset, false, &r->got);
+    e = spool->disk->read(spool->disk, file, bytes, size, offset, now, &got);
+    if (e)
+        return e;
+    return got == size ? OK : ERR_CORRUPT;
 }
 
 enum err
-spool_read(struct spool *spool, int file, void *bytes, size_t size, uint64_t offset)
-{
-    struct reading r = { spool, file, bytes, size, offset, 0, OK };
-
-    r.result = spool->disk->read(spool->disk, file, bytes, size, offset, true, &r.got);
-    if (r.result == ERR_BUSY || (!r.result && r.got < size))
-        offload(read_blocking, &r);
-    if (r.result)
-        return r.result;
-    return r.got == size ? OK : ERR_CORRUPT;
-}
-
-enum err
-record_read_head(struct spool *spool, const struct segment *segment, struct place place,
+record_read_head(struct spool *spool, const struct segment *segment, struct place place, bool now,
                  struct record_head *head)
 {
     char bytes[RECORD_HEAD_SIZE];
     struct record_head read;
     enum err e;
 
-    e = spool_read(spool, segment->file, bytes, sizeof(bytes), (uint64_t)place.at * 8);
+    e = spool_read(spool, segment->file, bytes, sizeof(bytes), (uint64_t)place.at * 8, now);
     if (e)
         return e;
     if (!record_head_decode(bytes, segment->epoch, segment->salt, place.at, &read))
@@ -80,54 +60,54 @@ record_read_head(struct spool *spool, const struct segment *segment, struct plac
     return OK;
 }
 
-/* Envelope and note of the record with HEAD at PLACE, to TEXT. */
+/* Envelope and note of the record with HEAD at PLACE, to BYTES. */
 static enum err
 read_text(struct spool *spool, const struct segment *segment, struct place place,
-          const struct record_head *head, char *text)
+          const struct record_head *head, bool now, char *bytes)
 {
-    size_t size = head->envelope_size + head->note_size;
+    size_t size = (size_t)head->envelope_size + head->note_size;
     uint64_t offset = (uint64_t)place.at * 8 + RECORD_HEAD_SIZE + record_inline_size(head);
     enum err e;
 
     if (!size)
         return OK;
-    e = spool_read(spool, segment->file, text, size, offset);
+    e = spool_read(spool, segment->file, bytes, size, offset, now);
     if (e)
         return e;
-    return crc32c(0, text, size) == head->text_crc ? OK : ERR_CORRUPT;
+    return crc32c(0, bytes, size) == head->text_crc ? OK : ERR_CORRUPT;
 }
 
 enum err
 message_read_text(struct spool *spool, const struct segment *segment, struct place base,
-                  const struct segment *note_segment, struct place note, char **text, str *envelope,
-                  str *note_text, uint32_t *version)
+                  const struct segment *note_segment, struct place note, bool now,
+                  struct message_text *text)
 {
     struct record_head head;
     struct record_head note_head = {};
+    size_t size;
     char *block;
     enum err e;
 
-    e = record_read_head(spool, segment, base, &head);
+    e = record_read_head(spool, segment, base, now, &head);
     if (!e && note_segment)
-        e = record_read_head(spool, note_segment, note, &note_head);
+        e = record_read_head(spool, note_segment, note, now, &note_head);
     if (e)
         return e;
-    block = malloc((size_t)head.envelope_size + head.note_size + note_head.note_size + 1);
+    size = (size_t)head.envelope_size + head.note_size;
+    block = malloc(size + note_head.note_size + 1);
     must(block);
-    e = read_text(spool, segment, base, &head, block);
+    e = read_text(spool, segment, base, &head, now, block);
     if (!e && note_segment)
-        e = read_text(spool, note_segment, note, &note_head,
-                      block + head.envelope_size + head.note_size);
+        e = read_text(spool, note_segment, note, &note_head, now, block + size);
     if (e) {
         free(block);
         return e;
     }
-    *text = block;
-    *envelope = (str){ block, head.envelope_size };
-    *note_text = note_segment
-                     ? (str){ block + head.envelope_size + head.note_size, note_head.note_size }
-                     : (str){ block + head.envelope_size, head.note_size };
-    *version = note_segment ? note_head.version : head.version;
+    text->block = block;
+    text->envelope = (str){ block, head.envelope_size };
+    text->note = note_segment ? (str){ block + size, note_head.note_size }
+                              : (str){ block + head.envelope_size, head.note_size };
+    text->version = note_segment ? note_head.version : head.version;
     return OK;
 }
 
@@ -152,15 +132,16 @@ open_file(struct body *body, uint64_t number)
 
 /* A small body: all of it at once. */
 static enum err
-fill_cache(struct body *body, const struct segment *segment, struct place base)
+fill_cache(struct body *body, const struct segment *segment, struct place base, bool now)
 {
     size_t size = RECORD_HEAD_SIZE + (size_t)body->size;
     struct record_head head;
     enum err e;
 
-    body->cache = malloc(size);
+    if (!body->cache)
+        body->cache = malloc(size);
     must(body->cache);
-    e = spool_read(body->spool, segment->file, body->cache, size, (uint64_t)base.at * 8);
+    e = spool_read(body->spool, segment->file, body->cache, size, (uint64_t)base.at * 8, now);
     if (e)
         return e;
     if (!record_head_decode(body->cache, segment->epoch, segment->salt, base.at, &head) ||
@@ -170,62 +151,83 @@ fill_cache(struct body *body, const struct segment *segment, struct place base)
     return OK;
 }
 
+/* A body that is being opened: where its record is. */
+struct opening {
+    struct body *body;
+    const struct segment *segment;
+    struct place base;
+    uint64_t file;
+    enum err result;
+};
+
 static enum err
-open_at(struct body *body, const struct segment *segment, struct place base, uint64_t file)
+open_at(const struct opening *o, bool now)
 {
+    struct body *body = o->body;
     struct record_head head;
     enum err e;
 
-    if (!file && body->size <= BODY_CACHED_MAX)
-        return fill_cache(body, segment, base);
-    e = record_read_head(body->spool, segment, base, &head);
+    if (!o->file && body->size <= BODY_CACHED_MAX)
+        return fill_cache(body, o->segment, o->base, now);
+    e = record_read_head(body->spool, o->segment, o->base, now, &head);
     if (e)
         return e;
     body->crc_wanted = head.body_crc;
-    return file ? open_file(body, file) : OK;
+    return o->file ? open_file(body, o->file) : OK;
+}
+
+static void
+open_blocking(void *arg)
+{
+    struct opening *o = arg;
+
+    o->result = open_at(o, false);
+}
+
+/* Lock held.  Whether and where the body can be opened. */
+static enum err
+find_body(struct spool *spool, struct opening *o)
+{
+    struct entry *entry = table_find(spool, o->body->id);
+
+    if (!entry || entry->state != ENTRY_LIVE)
+        return ERR_NOT_FOUND;
+    if (entry->damaged)
+        return ERR_CORRUPT;
+    o->body->size = entry->body_size;
+    o->base = entry->base;
+    o->file = entry->file;
+    if (!o->file && entry->body_size > BODY_CACHED_MAX) {
+        must(entry->readers < UINT16_MAX);
+        entry->readers++;
+        o->body->counted = true;
+    }
+    o->segment = segment_pin(spool, entry->base);
+    return OK;
 }
 
 enum err
 body_open(struct spool *spool, msgid id, struct body **opened)
 {
-    struct body *body = calloc(1, sizeof(*body));
-    struct segment *segment = NULL;
-    struct place base = {};
-    uint64_t file = 0;
-    struct entry *entry;
-    enum err e = OK;
+    OWN(body) body = calloc(1, sizeof(*body));
+    struct opening o = { .body = body };
 
     must(body);
     body->spool = spool;
     body->id = id;
     body->file = -1;
     pthread_mutex_lock(&spool->lock);
-    entry = table_find(spool, id);
-    if (!entry || entry->state != ENTRY_LIVE) {
-        e = ERR_NOT_FOUND;
-    } else if (entry->damaged) {
-        e = ERR_CORRUPT;
-    } else {
-        body->size = entry->body_size;
-        base = entry->base;
-        file = entry->file;
-        if (!file && body->size > BODY_CACHED_MAX) {
-            must(entry->readers < UINT16_MAX);
-            entry->readers++;
-            body->counted = true;
-        }
-        segment = segment_pin(spool, base);
-    }
+    o.result = find_body(spool, &o);
     pthread_mutex_unlock(&spool->lock);
-    if (segment) {
-        e = open_at(body, segment, base, file);
-        segment_unpin(spool, segment);
-    }
-    if (e) {
-        body_close(body);
-        return e;
-    }
-    *opened = body;
+    if (o.result)
+        return o.result;
+    o.result = open_at(&o, true);
+    if (o.result == ERR_BUSY)
+        offload(open_blocking, &o);
+    segment_unpin(spool, o.segment);
+    if (o.result)
+        return o.result;
+    *opened = take(body);
     return OK;
 }
 
@@ -235,13 +237,42 @@ body_size(const struct body *body)
     return body->size;
 }
 
+/* A piece of a body on its way from a file. */
+struct reading {
+    struct spool *spool;
+    int file;
+    void *bytes;
+    size_t size;
+    uint64_t offset;
+    enum err result;
+};
+
+static void
+read_blocking(void *arg)
+{
+    struct reading *r = arg;
+
+    r->result = spool_read(r->spool, r->file, r->bytes, r->size, r->offset, false);
+}
+
+WAITS static enum err
+read_piece(struct spool *spool, int file, uint64_t offset, void *bytes, size_t size)
+{
+    struct reading r = { spool, file, bytes, size, offset, OK };
+
+    r.result = spool_read(spool, file, bytes, size, offset, true);
+    if (r.result == ERR_BUSY)
+        offload(read_blocking, &r);
+    return r.result;
+}
+
 /* A piece of a larger body in the log, wherever it is now. */
-static enum err
+WAITS static enum err
 read_from_log(struct body *body, uint64_t offset, void *bytes, size_t size)
 {
     struct spool *spool = body->spool;
-    struct segment *segment;
-    struct entry *entry;
+    const struct segment *segment;
+    const struct entry *entry;
     uint64_t at;
     enum err e;
 
@@ -255,7 +286,7 @@ read_from_log(struct body *body, uint64_t offset, void *bytes, size_t size)
     at = (uint64_t)entry->base.at * 8 + RECORD_HEAD_SIZE + offset;
     segment = segment_pin(spool, entry->base);
     pthread_mutex_unlock(&spool->lock);
-    e = spool_read(spool, segment->file, bytes, size, at);
+    e = read_piece(spool, segment->file, at, bytes, size);
     segment_unpin(spool, segment);
     return e;
 }
@@ -265,13 +296,11 @@ body_read(struct body *body, uint64_t offset, void *bytes, size_t size, size_t *
 {
     enum err e = OK;
 
-    if (offset >= body->size)
-        size = 0;
     size = (size_t)MIN((uint64_t)size, body->size - MIN(offset, body->size));
     if (size && body->cache)
         memcpy(bytes, body->cache + RECORD_HEAD_SIZE + offset, size);
     else if (size && body->file >= 0)
-        e = spool_read(body->spool, body->file, bytes, size, offset);
+        e = read_piece(body->spool, body->file, offset, bytes, size);
     else if (size)
         e = read_from_log(body, offset, bytes, size);
     if (e)

@@ -176,7 +176,7 @@ quarantine_record(struct spool *spool, const struct segment *segment, struct pla
     char *raw = malloc(bytes);
 
     must(raw);
-    if (spool_read(spool, segment->file, raw, bytes, (uint64_t)place.at * 8) == OK)
+    if (spool_read(spool, segment->file, raw, bytes, (uint64_t)place.at * 8, false) == OK)
         quarantine_bytes(spool, segment->epoch, (uint64_t)place.at * 8, (str){ raw, bytes });
     free(raw);
 }
@@ -191,7 +191,8 @@ read_body(struct spool *spool, const struct segment *segment, struct place base,
 
     if (!size)
         return OK;
-    e = spool_read(spool, segment->file, body, size, (uint64_t)base.at * 8 + RECORD_HEAD_SIZE);
+    e = spool_read(spool, segment->file, body, size, (uint64_t)base.at * 8 + RECORD_HEAD_SIZE,
+                   false);
     if (e)
         return e;
     return crc32c(0, body, size) == head->body_crc ? OK : ERR_CORRUPT;
@@ -204,34 +205,37 @@ make_record(struct spool *spool, const struct candidate *c, struct record **made
     const struct segment *segment = spool->by_slot[c->base.slot];
     const struct segment *note_segment = c->note.slot ? spool->by_slot[c->note.slot] : NULL;
     struct record_head head = { .body_size = c->body_size, .file = c->file };
+    struct message_text text = { .version = c->note_version };
     struct record *record;
     enum err e;
+    enum err body;
 
-    e = record_read_head(spool, segment, c->base, &head);
+    e = record_read_head(spool, segment, c->base, false, &head);
     if (e == ERR_IO)
         return e;
     record = record_new(e ? 0 : (size_t)record_inline_size(&head));
-    head.version = c->note_version;
-    enum err body = e ? e : read_body(spool, segment, c->base, &head, record->owned);
-    enum err text =
-        e ? e
-          : message_read_text(spool, segment, c->base, note_segment, c->note, &record->owned_text,
-                              &record->envelope, &record->note, &head.version);
-    if (body == ERR_IO || text == ERR_IO) {
+    body = e ? e : read_body(spool, segment, c->base, &head, record->owned);
+    if (!e)
+        e = message_read_text(spool, segment, c->base, note_segment, c->note, false, &text);
+    record->owned_text = text.block;
+    if (body == ERR_IO || e == ERR_IO) {
         record_free(record);
         return ERR_IO;
     }
-    if (body || text) {
+    if (body || e) {
         quarantine_record(spool, segment, c->base, c->base_bytes);
         head.flags |= RECORD_DAMAGED;
     }
     head.type = RECORD_MESSAGE;
     head.id = c->id;
-    head.envelope_size = (uint32_t)record->envelope.len;
-    head.note_size = (uint32_t)record->note.len;
-    head.text_crc = record_text_crc(record->envelope, record->note);
+    head.version = text.version;
+    head.envelope_size = (uint32_t)text.envelope.len;
+    head.note_size = (uint32_t)text.note.len;
+    head.text_crc = record_text_crc(text.envelope, text.note);
     record->head = head;
     record->body = record->owned;
+    record->envelope = text.envelope;
+    record->note = text.note;
     record->moved = true;
     record->from_base = c->base;
     record->from_note = c->note;

@@ -219,11 +219,11 @@ segment_pin(struct spool *spool, struct place place)
 }
 
 void
-segment_unpin(struct spool *spool, struct segment *segment)
+segment_unpin(struct spool *spool, const struct segment *segment)
 {
     pthread_mutex_lock(&spool->lock);
     must(segment->pins);
-    segment->pins--;
+    spool->by_slot[segment->slot]->pins--;
     pthread_mutex_unlock(&spool->lock);
 }
 

@@ -246,7 +246,7 @@ void entry_remove(struct spool *spool, struct entry *entry);
 void unlink_later(struct spool *spool, uint64_t file);
 /* Lock held.  The segment that holds PLACE, pinned. */
 struct segment *segment_pin(struct spool *spool, struct place place);
-void segment_unpin(struct spool *spool, struct segment *segment);
+void segment_unpin(struct spool *spool, const struct segment *segment);
 enum err segment_create(struct spool *spool, struct segment **segment);
 enum err log_rotate(struct spool *spool);
 /* Lock held.  Queues RECORD for the next group and wakes the flusher. */
@@ -274,23 +274,31 @@ struct findings {
     uint64_t tail_epoch;
 };
 /* Opens the segments: those that may hold something to USED, in order, the others to FREE. */
-WAITS enum err scan_segments(struct spool *spool, struct findings *findings, struct why *why);
+enum err scan_segments(struct spool *spool, struct findings *findings, struct why *why);
 /* Reads SEGMENT's records into the table, and sets its end. */
-WAITS enum err scan_records(struct spool *spool, const struct findings *findings,
-                            struct segment *segment, struct why *why);
+enum err scan_records(struct spool *spool, const struct findings *findings, struct segment *segment,
+                      struct why *why);
 
-/* spool_body.c */
+/* spool_body.c: none of these parks.  With NOW they return ERR_BUSY rather than wait for the
+ * device; a fiber then does the same by offload(). */
 /* Exactly SIZE bytes, or ERR_IO, or ERR_CORRUPT at the end of the file. */
-WAITS enum err spool_read(struct spool *spool, int file, void *bytes, size_t size, uint64_t offset);
+enum err spool_read(struct spool *spool, int file, void *bytes, size_t size, uint64_t offset,
+                    bool now);
 /* The record's head at PLACE in SEGMENT, which is pinned. */
-WAITS enum err record_read_head(struct spool *spool, const struct segment *segment,
-                                struct place place, struct record_head *head);
-/* Envelope and note in one malloc'ed block *TEXT: those of the message at BASE in SEGMENT, with the
- * note at NOTE in NOTE_SEGMENT when that is not NULL.  *VERSION is the note's.  Both are pinned. */
-WAITS enum err message_read_text(struct spool *spool, const struct segment *segment,
-                                 struct place base, const struct segment *note_segment,
-                                 struct place note, char **text, str *envelope, str *note_text,
-                                 uint32_t *version);
+enum err record_read_head(struct spool *spool, const struct segment *segment, struct place place,
+                          bool now, struct record_head *head);
+/* Envelope and note of a message, as they are on the disk. */
+struct message_text {
+    char *block; /* malloc'ed; holds both. */
+    str envelope;
+    str note;
+    uint32_t version; /* Of the note. */
+};
+/* Of the message at BASE in SEGMENT, with the note at NOTE in NOTE_SEGMENT when that is not NULL.
+ * Both segments are pinned. */
+enum err message_read_text(struct spool *spool, const struct segment *segment, struct place base,
+                           const struct segment *note_segment, struct place note, bool now,
+                           struct message_text *text);
 
 /* spool_draft.c */
 /* ERR_FULL when new mail is to be refused. */

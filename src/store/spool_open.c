@@ -84,8 +84,8 @@ sync_dir(struct spool *spool, const char *name)
     return spool->disk->sync_dir(spool->disk, path);
 }
 
-/* The directories are there, and known to the disk.  They, and segments in them, may be there from a
- * process that died before it synced them, so that is done in any case. */
+/* The directories are there, and known to the disk.  They, and segments in them, may be there from
+ * a process that died before it synced them, so that is done in any case. */
 static enum err
 make_dirs(struct spool *spool, struct why *why)
 {
@@ -280,15 +280,15 @@ tell_entry(struct spool *spool, struct entry *entry, void *arg)
     const struct segment *segment = spool->by_slot[entry->base.slot];
     const struct segment *note_segment = entry->note.slot ? spool->by_slot[entry->note.slot] : NULL;
     struct spool_entry told = { .id = entry->id, .body_size = entry->body_size };
-    char *text = NULL;
-    uint32_t version;
+    struct message_text text = {};
 
-    if (message_read_text(spool, segment, entry->base, note_segment, entry->note, &text,
-                          &told.envelope, &told.note, &version))
+    if (message_read_text(spool, segment, entry->base, note_segment, entry->note, false, &text))
         entry->damaged = true;
+    told.envelope = text.envelope;
+    told.note = text.note;
     told.damaged = entry->damaged;
     telling->found(telling->arg, &told);
-    free(text);
+    free(text.block);
 }
 
 /* A new segment; a full disk is no reason not to start, there is only nothing taken in. */
