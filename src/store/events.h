@@ -56,7 +56,7 @@ bool event_kind_parse(str name, enum event_kind *kind);
 
 /* Empty strs and zeros are absent.  Addresses as they stood in the envelope. */
 struct event {
-    int64_t sequence;     /* Given by the record; grows with time. */
+    int64_t sequence;     /* Given by events_record(): microseconds since 1970, made unique. */
     instant time;         /* Wall clock. */
     enum event_kind kind;
     msgid message;        /* All zero: none. */
@@ -97,9 +97,11 @@ struct event {
 };
 
 enum {
-    EVENT_SIZE_MAX = 16384,            /* Of one event's texts; longer ones are cut. */
+    EVENT_TEXT_MAX = 2048,             /* Of one text; the rest is cut. */
+    EVENT_MORE_MAX = 8192,             /* Of `more`; a longer one is left out. */
     EVENTS_QUEUE_BYTES_MAX = 16 << 20, /* Above it events are dropped and counted. */
     EVENTS_BATCH = 1000,
+    EVENTS_LIMIT_DEFAULT = 1000,
 };
 
 /* Blocks the thread: at start. */
@@ -123,7 +125,7 @@ struct events_query {
     instant until;            /* 0: to the end.  Exclusive. */
     int64_t after_sequence;   /* Only later ones: for following. */
     bool oldest_first;        /* Otherwise the newest first. */
-    size_t limit;             /* 0: 1000 */
+    size_t limit;             /* 0: EVENTS_LIMIT_DEFAULT */
 };
 
 /* Calls FN for each event, outside any database lock; the views last for the call.  FN returns false to stop.
@@ -134,5 +136,5 @@ WAITS enum err events_find(struct events *events, const struct events_query *que
 #define EVENTS_KEEP_DEFAULT DAYS(30)
 WAITS enum err events_expire(struct events *events, instant now, duration keep, uint64_t *deleted);
 
-/* One JSON object, absent fields left out, times in RFC 3339 with nanoseconds. */
+/* One JSON object, absent fields left out, times in RFC 3339. */
 void event_to_json(const struct event *event, struct buf *json);
