@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { DOMAIN_OR_ADDRESS_MAX = 320 };
+
 /* clang-format off */
 static const struct kind_facts {
     const char *name;
@@ -137,6 +139,28 @@ check_login(const struct config_route *route, const char *what, unsigned line,
             "%s %.*s has a user but no password", what, STR_ARG(str_head(route->name, 60)));
 }
 
+/* As value.c takes it under `domain`. */
+static void
+use_name_as_domain(struct config *config, struct config_route *route, unsigned line,
+                   struct config_problems *problems)
+{
+    char *lower;
+
+    if (!route->name.len || route->name.len > DOMAIN_OR_ADDRESS_MAX || !str_is_utf8(route->name) ||
+        str_find(route->name, ' ') >= 0) {
+        problem_addf(problems, line, 1, "write route example.org {, or add domain example.org;",
+                     "the label of a route is a domain, unless domain or sender says otherwise");
+        return;
+    }
+    route->domain.items = arena_new(&config->body->arena, str);
+    lower = arena_alloc(&config->body->arena, route->name.len);
+    must(route->domain.items && lower);
+    for (size_t i = 0; i < route->name.len; i++)
+        lower[i] = ascii_lower(route->name.ptr[i]);
+    route->domain.items[0] = (str){ lower, route->name.len };
+    route->domain.count = 1;
+}
+
 static void
 finish_route(struct config *config, size_t i, struct config_problems *problems)
 {
@@ -149,12 +173,8 @@ finish_route(struct config *config, size_t i, struct config_problems *problems)
                      STR_ARG(str_head(route->name, 60)));
         return;
     }
-    if (!route->domain.count && !route->sender.count) {
-        route->domain.items = arena_new(&config->body->arena, str);
-        must(route->domain.items);
-        route->domain.items[0] = route->name;
-        route->domain.count = 1;
-    }
+    if (!route->domain.count && !route->sender.count)
+        use_name_as_domain(config, route, line, problems);
     finish_target(route);
     check_login(route, "route", line, problems);
 }
