@@ -59,6 +59,7 @@ struct db {
     unsigned checkpoint_pages;
     bool relaxed;
     bool small;
+    bool small_pages;
     pthread_mutex_t lock; /* For all below but the writer, which belongs to the leader. */
     struct link queue;
     bool led;
@@ -145,7 +146,10 @@ conn_set_up(struct db *db, struct db_conn *conn)
     sqlite3_busy_timeout(conn->handle, BUSY_MS);
     sqlite3_db_config(conn->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     /* The page size stands in a new file only; for an old one this changes nothing. */
-    e = conn_exec(conn, "PRAGMA page_size=16384; PRAGMA journal_mode=WAL;"
+    e = conn_pragma_int(conn, "page_size", db->small_pages ? 4096 : 16384);
+    if (e)
+        return e;
+    e = conn_exec(conn, "PRAGMA journal_mode=WAL;"
                         "PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY;"
                         "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON");
     if (e)
@@ -652,6 +656,7 @@ db_open(const struct db_options *options, struct db **result, struct why *why)
     db->checkpoint_pages = options->checkpoint_pages ? options->checkpoint_pages : CHECKPOINT_PAGES;
     db->relaxed = options->relaxed;
     db->small = options->small;
+    db->small_pages = options->small_pages;
     pthread_mutex_init(&db->lock, NULL);
     list_init(&db->queue);
     e = conn_open(db, &db->writer, why);

@@ -31,6 +31,7 @@ struct db_options {
     const char *const *migrations; /* SQL; after entry N ran, user_version is N + 1. */
     size_t migration_count;
     unsigned checkpoint_pages;     /* 0: 1000 */
+    bool small_pages;              /* 4 KiB instead of 16: for rows that spread over large indexes. */
     bool relaxed;                  /* synchronous=NORMAL: a power cut may lose the last commits. */
     bool small;                    /* One of many: little cache, few readers. */
 };
