@@ -87,6 +87,7 @@ enum outcome {
     OUTCOME_EXPIRED,
     OUTCOME_LATE,      /* Not over, but the sender is to be told that it is late. */
     OUTCOME_DELETED,
+    OUTCOME_UNCHANGED, /* Only to be noted: held, or released. */
 };
 
 /* What an attempt came to, for one row that is RUNNING and in no batch. */

@@ -82,7 +82,7 @@ settle_discard(struct queue *queue, struct schedule_message *message)
 static bool
 is_final(enum outcome outcome)
 {
-    return outcome != OUTCOME_DEFERRED && outcome != OUTCOME_LATE;
+    return outcome != OUTCOME_DEFERRED && outcome != OUTCOME_LATE && outcome != OUTCOME_UNCHANGED;
 }
 
 static enum recipient_state
@@ -195,7 +195,7 @@ plan(struct settlement *s, instant now)
         }
         if (result->outcome == OUTCOME_LATE)
             row->delay_reported = true;
-        else
+        else if (result->outcome == OUTCOME_DEFERRED)
             result->not_before = MAX(result->not_before,
                                      schedule_retry_at(&s->queue->schedule, row->attempts, now));
         row->next_attempt = result->not_before;
