@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* bounce.c: reports to senders: failed, expired, late, delivered, relayed, expanded.
  *
- * A report is a message of its own by the door DOOR_BOUNCE, with the null return path, so that nobody ever
- * reports about it.  It is durable when bounce_send() returns OK; only then may the result be
- * noted.  RFC 3461 5 and 6, RFC 3464.
+ * A report is a message of its own by the door DOOR_BOUNCE, with the null return path, so that
+ * nobody ever reports about it.  It is durable when bounce_send() returns OK; only then may the
+ * result be noted.  RFC 3461 5 and 6, RFC 3464.
  */
 #include "base/rand.h"
 #include "delivery/queue_inside.h"
@@ -16,7 +16,7 @@ enum {
     REPORT_MAX = 1024 * 1024,
     REPORT_HEADER_MAX = 64 * 1024,
     REPORT_BODY_MAX = 256 * 1024, /* A larger original comes back without its body. */
-    REPORT_ROWS_MAX = 500,        /* More are counted only by their neighbours' sake: one report each. */
+    REPORT_ROWS_MAX = 500, /* More are counted only by their neighbours' sake: one report each. */
 };
 
 bool
@@ -25,8 +25,7 @@ bounce_is_wanted(const struct envelope *envelope, const struct recipient *recipi
 {
     uint8_t notify = recipient->notify;
 
-    if (envelope->reverse_path.len == 0 || envelope->door == DOOR_BOUNCE ||
-        (notify & NOTIFY_NEVER))
+    if (envelope->reverse_path.len == 0 || envelope->door == DOOR_BOUNCE || (notify & NOTIFY_NEVER))
         return false;
     switch (outcome) {
     case OUTCOME_FAILED:
@@ -58,7 +57,8 @@ action_of(enum outcome outcome, str remote)
     }
 }
 
-/* An expired recipient failed with the last temporary reason, which its status must not repeat as such. */
+/* An expired recipient failed with the last temporary reason, which its status must not repeat as
+ * such. */
 static str
 status_of(const struct bounce_row *row, const struct recipient_progress *progress)
 {
@@ -95,8 +95,8 @@ describe_rows(const struct envelope *envelope, const struct progress *progress,
     return described;
 }
 
-/* Up to SIZE bytes of the original from OFFSET; less when it cannot be read: a report without it is better
- * than none. */
+/* Up to SIZE bytes of the original from OFFSET; less when it cannot be read: a report without it is
+ * better than none. */
 static str
 read_original(struct body *body, struct arena *arena, uint64_t offset, uint64_t size)
 {
@@ -218,12 +218,11 @@ static enum err
 send_one(struct queue *queue, const struct envelope *envelope, const struct progress *progress,
          const struct bounce_row *rows, size_t count, const struct config *config)
 {
-    char message_id[MSGID_TEXT_SIZE + 1];
+    char message_id[MSGID_TEXT_SIZE + 1] = "";
     msgid id = new_id();
     struct dsn dsn = {
         .reporting_mta = config->server.hostname,
         .to = envelope->reverse_path,
-        .message_id = str_from(message_id),
         .envid = envelope->envid,
         .arrived_at = envelope->received_at,
         .now = clock_now(),
@@ -237,9 +236,10 @@ send_one(struct queue *queue, const struct envelope *envelope, const struct prog
     arena_init(&arena, 4 * (size_t)REPORT_MAX);
     buf_init(&text, REPORT_MAX);
     msgid_format(id, message_id);
+    dsn.message_id = str_from(message_id);
     dsn.recipients = describe_rows(envelope, progress, rows, count, config, &arena);
-    if (dsn.recipients && arena_printf(&arena, &dsn.from, "postmaster@%.*s",
-                                       STR_ARG(config->server.hostname))) {
+    if (dsn.recipients &&
+        arena_printf(&arena, &dsn.from, "postmaster@%.*s", STR_ARG(config->server.hostname))) {
         add_original(queue, envelope, &dsn, &arena);
         e = dsn_format(&dsn, &text);
     }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* deliver.c: a runner: takes work of one site and brings it to the next hop.
  *
- * deliver_run() is the life of a runner; attempt() that of a batch: read the envelope, see that its way is still
- * the right one, have a connection, send, and hand the results to settle().  A runner uses its
- * connection for any message of its site, and keeps it for a while when there is none.
+ * deliver_run() is the life of a runner; attempt() that of a batch: read the envelope, see that its
+ * way is still the right one, have a connection, send, and hand the results to settle().  A runner
+ * uses its connection for any message of its site, and keeps it for a while when there is none.
  *
- * What a failure means: no connection or no service is the site's (schedule_site_failed); an answer is
- * the recipient's.  A reply of 2xx to the whole message, and nothing else, is a delivery.
+ * What a failure means: no connection or no service is the site's (schedule_site_failed); an answer
+ * is the recipient's.  A reply of 2xx to the whole message, and nothing else, is a delivery.
  */
 #include "base/must.h"
 #include "delivery/classify.h"
@@ -23,7 +23,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PASSWORD_MAX = 1024, SHARE_WHEN_CROWDED = 20 };
+enum {
+    PASSWORD_MAX = 1024,
+    SHARE_WHEN_CROWDED = 20
+};
 
 /* One batch on its way. */
 struct attempt {
@@ -262,8 +265,8 @@ record_results(const struct attempt *a)
         event.code = result->code;
         event.enhanced = str_from(result->enhanced);
         event.text_raw = str_from(result->text);
-        event.class = str_from(reply_class_name(
-            reply_classify(result->code, event.enhanced, event.text_raw)));
+        event.class = str_from(
+            reply_class_name(reply_classify(result->code, event.enhanced, event.text_raw)));
         event.stage = result->outcome == OUTCOME_DELIVERED
                           ? S("")
                           : str_from(smtp_stage_name(a->failure.stage));
@@ -421,8 +424,8 @@ pause_site(struct attempt *a)
     instant until;
 
     pthread_mutex_lock(&queue->lock);
-    until = schedule_site_failed(&queue->schedule, a->runner->site,
-                                 str_from(a->failure.why.text), clock_now());
+    until = schedule_site_failed(&queue->schedule, a->runner->site, str_from(a->failure.why.text),
+                                 clock_now());
     pthread_mutex_unlock(&queue->lock);
     return until;
 }
@@ -439,7 +442,8 @@ connection_failed(struct attempt *a)
     record_results(a);
 }
 
-/* The DNS says that there is no host, or says nothing.  A site that this domain only shares is not to blame. */
+/* The DNS says that there is no host, or says nothing.  A site that this domain only shares is not
+ * to blame. */
 static void
 no_host(struct attempt *a, const struct route_answer *answer)
 {
@@ -464,7 +468,8 @@ give_back(struct attempt *a)
     a->count = 0;
 }
 
-/* The target's hosts are known now: go on at the site that has them.  False when the rows were given to others. */
+/* The target's hosts are known now: go on at the site that has them.  False when the rows were
+ * given to others. */
 static bool
 enter_site(struct attempt *a, const struct route_hosts *hosts)
 {
@@ -490,7 +495,8 @@ enter_site(struct attempt *a, const struct route_hosts *hosts)
     return joined;
 }
 
-/* A connection for the batch, the kept one or a new one.  False: there is none, and the results say why. */
+/* A connection for the batch, the kept one or a new one.  False: there is none, and the results say
+ * why. */
 static bool
 have_connection(struct attempt *a)
 {
@@ -603,8 +609,8 @@ result_of(struct attempt *a, struct schedule_row *row, const struct smtp_recipie
         outcome = OUTCOME_DEFERRED;
     result = add_result(a, row, outcome, answer->code, answer->enhanced, answer->text);
     result->remote = remote;
-    result->relayed = outcome == OUTCOME_DELIVERED &&
-                      !smtp_client_capabilities(a->runner->client)->dsn;
+    result->relayed =
+        outcome == OUTCOME_DELIVERED && !smtp_client_capabilities(a->runner->client)->dsn;
 }
 
 /* Rows of the attempt from FIRST on, COUNT of them, in one transaction. */
@@ -682,16 +688,16 @@ tell_site(struct attempt *a, enum err e)
     if (!e)
         schedule_site_succeeded(&queue->schedule, runner->site);
     else if (e != ERR_CANCELLED && e != ERR_CORRUPT && e != ERR_IO && e != ERR_LIMIT)
-        until = schedule_site_failed(&queue->schedule, runner->site,
-                                     str_from(a->failure.why.text), clock_now());
+        until = schedule_site_failed(&queue->schedule, runner->site, str_from(a->failure.why.text),
+                                     clock_now());
     pthread_mutex_unlock(&queue->lock);
     for (size_t i = 0; i < a->result_count; i++)
         if (a->results[i].outcome == OUTCOME_DEFERRED)
             a->results[i].not_before = until;
 }
 
-/* A kept connection may have been closed by the peer before our first word came: that is no failure, and is told
- * by *FRESH_WANTED. */
+/* A kept connection may have been closed by the peer before our first word came: that is no
+ * failure, and is told by *FRESH_WANTED. */
 static enum err
 send_all(struct attempt *a, bool *fresh_wanted)
 {
@@ -743,8 +749,8 @@ deliver_remote(struct attempt *a)
         e = send_all(a, &fresh_wanted);
     }
     if (e && a->failure.silent && e != ERR_CANCELLED && a->result_count == 0)
-        all_results(a, OUTCOME_DEFERRED, 0, "", arena_text(&a->runner->arena,
-                                                           a->failure.why.text).ptr, 0);
+        all_results(a, OUTCOME_DEFERRED, 0, "",
+                    arena_text(&a->runner->arena, a->failure.why.text).ptr, 0);
     tell_site(a, e);
     record_results(a);
     return_surplus(a);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* local.c: recipients who live here: into their mailboxes, or on to where their alias leads.
  *
- * accounts_resolve() gives the targets of an alias flat; those that are mailboxes are served here, the others get
- * the message anew, as one message with the same body and the same return path (RFC 5321 3.9.1), in the
- * spool before the alias counts as done.  A success report for an alias is ours (RFC 3461 5.2.7.2):
- * the new recipients carry everything but NOTIFY=SUCCESS.
+ * accounts_resolve() gives the targets of an alias flat; those that are mailboxes are served here,
+ * the others get the message anew, as one message with the same body and the same return path (RFC
+ * 5321 3.9.1), in the spool before the alias counts as done.  A success report for an alias is ours
+ * (RFC 3461 5.2.7.2): the new recipients carry everything but NOTIFY=SUCCESS.
  *
  * Loops show in Delivered-To, which every delivery and every expansion adds.
  */
@@ -13,7 +13,10 @@
 
 #include <string.h>
 
-enum { HEADER_SCAN_MAX = 256 * 1024, COPY_BLOCK = 32 * 1024 };
+enum {
+    HEADER_SCAN_MAX = 256 * 1024,
+    COPY_BLOCK = 32 * 1024
+};
 
 struct local {
     struct runner *runner;
@@ -162,8 +165,8 @@ fill_recipients(struct local *local, const struct recipient *alias,
     str original = alias->original;
     size_t count = 0;
 
-    if (original.len == 0 && !arena_printf(&local->runner->arena, &original, "rfc822;%.*s",
-                                           STR_ARG(alias->address)))
+    if (original.len == 0 &&
+        !arena_printf(&local->runner->arena, &original, "rfc822;%.*s", STR_ARG(alias->address)))
         original = S("");
     for (size_t i = 0; i < resolution->count; i++)
         if (resolution->targets[i].kind != TARGET_MAILBOX)
@@ -235,8 +238,8 @@ send_on(struct local *local, const struct recipient *alias, const struct resolut
     return post_copy(local, head, &copy);
 }
 
-/* Mailboxes that are full are tried again as long as any other; those that have it do not take it twice.  The
- * copy for others leaves with the first attempt only. */
+/* Mailboxes that are full are tried again as long as any other; those that have it do not take it
+ * twice.  The copy for others leaves with the first attempt only. */
 static void
 expand(struct local *local, const struct recipient *alias, const struct resolution *resolution,
        struct result *result)
@@ -244,8 +247,9 @@ expand(struct local *local, const struct recipient *alias, const struct resoluti
     enum err e = OK;
 
     if (was_here_before(local, alias->address)) {
-        set(result, OUTCOME_FAILED, 554, "5.4.6", "The message was here before: its aliases make "
-                                                  "a loop");
+        set(result, OUTCOME_FAILED, 554, "5.4.6",
+            "The message was here before: its aliases make "
+            "a loop");
         return;
     }
     if (result->row->attempts == 0)

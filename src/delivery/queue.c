@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* queue.c: the lock around the schedule, and the fibers that live from it.
  *
- * On each loop a dispatcher sleeps on its bell.  When rows are ready at a site that may have another
- * connection it starts a runner (deliver.c) on its own loop, so that a message that came in on a core goes
- * out on that core.  A runner that has nothing to do keeps its connection for a while and is then fed
- * first.  Loop 0 watches the clock.
+ * On each loop a dispatcher sleeps on its bell.  When rows are ready at a site that may have
+ * another connection it starts a runner (deliver.c) on its own loop, so that a message that came in
+ * on a core goes out on that core.  A runner that has nothing to do keeps its connection for a
+ * while and is then fed first.  Loop 0 watches the clock.
  *
  * The lock is held for table work only.  Start reading at queue_add() and dispatch().
  */
@@ -21,7 +21,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STARTS_AT_ONCE = 64, OVERDUE_AT_ONCE = 256, FEED_BATCH_MAX = 1000 };
+enum {
+    STARTS_AT_ONCE = 64,
+    OVERDUE_AT_ONCE = 256,
+    FEED_BATCH_MAX = 1000
+};
 
 static struct schedule_limits
 limits_from(const struct config *config)
@@ -208,8 +212,8 @@ queue_feed_idle(struct queue *queue, struct schedule_site *site)
         struct runner *runner = take_idle(site, loop);
         if (!runner)
             break;
-        runner->has_batch = schedule_take(&queue->schedule, site, MIN(max, FEED_BATCH_MAX),
-                                          &runner->batch);
+        runner->has_batch =
+            schedule_take(&queue->schedule, site, MIN(max, FEED_BATCH_MAX), &runner->batch);
         must(runner->has_batch);
         bell_ring(&runner->bell);
     }
@@ -283,9 +287,9 @@ add_message(struct queue *queue, const struct envelope *envelope, const struct p
     struct schedule_message *message;
     instant now = clock_now();
 
-    message = schedule_add(&queue->schedule, envelope->id, envelope->received_at,
-                           sender_hash(envelope), envelope->door == DOOR_BOUNCE,
-                           (uint32_t)envelope->recipient_count);
+    message =
+        schedule_add(&queue->schedule, envelope->id, envelope->received_at, sender_hash(envelope),
+                     envelope->door == DOOR_BOUNCE, (uint32_t)envelope->recipient_count);
     for (uint32_t i = 0; message && i < envelope->recipient_count; i++)
         place_row(queue, message, i, progress, keys[i], now);
     return message;
@@ -344,8 +348,9 @@ queue_found(void *arg, const struct spool_entry *entry)
     msgid_format(entry->id, id);
     e = envelope_decode(entry->envelope, &arena, &envelope);
     if (e)
-        log_error("message %s: its envelope cannot be read (%s); it stays in the spool, undelivered",
-                  id, err_name(e));
+        log_error(
+            "message %s: its envelope cannot be read (%s); it stays in the spool, undelivered", id,
+            err_name(e));
     if (!e && entry->note.len == 0)
         e = progress_init(&progress, &arena, envelope.recipient_count, clock_now());
     else if (!e && (progress_decode(entry->note, &arena, &progress) ||
@@ -453,7 +458,8 @@ evict_idle(struct queue *queue)
     bell_ring(&runner->bell);
 }
 
-/* Sites to which this loop shall open connections; also feeds runners that idle.  Under the lock. */
+/* Sites to which this loop shall open connections; also feeds runners that idle.  Under the lock.
+ */
 static size_t
 take_sites(struct queue *queue, struct schedule_site **sites, size_t max)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* queue.h: messages that we have promised to deliver, and when each is due.
  *
- * The spool holds them durably; the queue holds a row for each waiting recipient in memory and gives
- * work to deliveries.  A message enters by queue_add() after its commit, or at start from what the
- * spool found (queue_found() is for spool_open()); it leaves when nobody is waiting.
+ * The spool holds them durably; the queue holds a row for each waiting recipient in memory and
+ * gives work to deliveries.  A message enters by queue_add() after its commit, or at start from
+ * what the spool found (queue_found() is for spool_open()); it leaves when nobody is waiting.
  *
  *     queue_new → spool_open(…, queue_found, queue, …) → queue_start → … → queue_stop → queue_free
  *
@@ -29,10 +29,10 @@ struct spool;
 struct spool_entry;
 
 struct queue_options {
-    const struct config *config;  /* Taken by reference. */
+    const struct config *config; /* Taken by reference. */
     struct accounts *accounts;
     struct mailstore *mailstore;
-    struct events *events;        /* NULL: none. */
+    struct events *events; /* NULL: none. */
 };
 
 enum err queue_new(const struct queue_options *options, struct queue **queue, struct why *why);
@@ -40,8 +40,8 @@ enum err queue_new(const struct queue_options *options, struct queue **queue, st
 void queue_found(void *arg, const struct spool_entry *entry);
 /* Begins to deliver, on all loops. */
 WAITS enum err queue_start(struct queue *queue, struct spool *spool, struct why *why);
-/* No new attempts; those that run have until DEADLINE (steady), then they are cut short and tried again
- * after the next start.  The progress is in the spool when it returns. */
+/* No new attempts; those that run have until DEADLINE (steady), then they are cut short and tried
+ * again after the next start.  The progress is in the spool when it returns. */
 WAITS void queue_stop(struct queue *queue, instant deadline);
 void queue_free(struct queue *queue); /* NULL is fine. */
 /* From the next attempt on. */
@@ -53,7 +53,7 @@ void queue_add(struct queue *queue, const struct envelope *envelope);
 
 struct queue_stats {
     uint64_t messages;
-    uint64_t recipients;  /* Waiting, running or held. */
+    uint64_t recipients; /* Waiting, running or held. */
     uint64_t ready;
     uint64_t connections; /* Deliveries under way. */
     uint64_t sites;
@@ -64,10 +64,20 @@ void queue_stats(struct queue *queue, struct queue_stats *stats);
  *   id:ID  to:ADDRESS  from:ADDRESS  domain:NAME  account:ADDRESS
  *   state:scheduled|ready|running|held  age:>2h  age:<30m
  * An ADDRESS may be whole, "@domain", or a part. */
-enum { QUEUE_QUERY_WORDS = 16 };
+enum {
+    QUEUE_QUERY_WORDS = 16
+};
 
-enum queue_word { QUEUE_ID, QUEUE_TO, QUEUE_FROM, QUEUE_DOMAIN, QUEUE_ACCOUNT, QUEUE_STATE,
-                  QUEUE_OLDER, QUEUE_YOUNGER };
+enum queue_word {
+    QUEUE_ID,
+    QUEUE_TO,
+    QUEUE_FROM,
+    QUEUE_DOMAIN,
+    QUEUE_ACCOUNT,
+    QUEUE_STATE,
+    QUEUE_OLDER,
+    QUEUE_YOUNGER
+};
 
 struct queue_query {
     struct {
@@ -86,8 +96,9 @@ enum err queue_query_parse(str text, struct queue_query *query, struct why *why)
 struct queue_recipient {
     uint32_t index;
     str address;
-    const char *state;    /* "scheduled", "ready", "running", "held"; of the done: recipient_state_name() */
-    bool matches;         /* The query holds for it. */
+    const char
+        *state;   /* "scheduled", "ready", "running", "held"; of the done: recipient_state_name() */
+    bool matches; /* The query holds for it. */
     uint32_t attempts;
     instant next_attempt; /* Wall clock; 0: as soon as its turn comes. */
     instant expires;
@@ -96,14 +107,14 @@ struct queue_recipient {
     str enhanced;
     str text;
     str remote;
-    str why;              /* One sentence: what it waits for, and until when. */
+    str why; /* One sentence: what it waits for, and until when. */
 };
 
 struct queue_entry {
     msgid id;
     instant received_at;
     uint64_t size;
-    str sender;           /* Empty: a report. */
+    str sender; /* Empty: a report. */
     str account;
     str header_message_id;
     struct queue_recipient *recipients;
@@ -117,11 +128,11 @@ WAITS enum err queue_list(struct queue *queue, const struct queue_query *query, 
                           bool *more);
 
 enum queue_verb {
-    QUEUE_RETRY,   /* Now. */
+    QUEUE_RETRY, /* Now. */
     QUEUE_HOLD,
     QUEUE_RELEASE,
-    QUEUE_BOUNCE,  /* Back to the sender, now. */
-    QUEUE_DELETE,  /* Without a report. */
+    QUEUE_BOUNCE, /* Back to the sender, now. */
+    QUEUE_DELETE, /* Without a report. */
 };
 bool queue_verb_parse(str text, enum queue_verb *verb);
 

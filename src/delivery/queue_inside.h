@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
-/* queue_inside.h: what the files of the queue share: queue.c (the lock, the loops), deliver.c and local.c
- * (attempts), settle.c (what an attempt changes), bounce.c (reports), queue_verbs.c (operators). */
+/* queue_inside.h: what the files of the queue share: queue.c (the lock, the loops), deliver.c and
+ * local.c (attempts), settle.c (what an attempt changes), bounce.c (reports), queue_verbs.c
+ * (operators). */
 #pragma once
 
 #include "accounts/account.h"
@@ -67,14 +68,14 @@ struct runner {
     struct schedule_site *site; /* With one of its slots. */
     struct schedule_batch batch;
     bool has_batch;
-    bool must_quit;             /* Its slot is wanted elsewhere. */
-    struct link idle;           /* In site.idle. */
-    struct link idle_all;       /* In queue.idle. */
+    bool must_quit;       /* Its slot is wanted elsewhere. */
+    struct link idle;     /* In site.idle. */
+    struct link idle_all; /* In queue.idle. */
     struct bell bell;
     const struct config *config;
     struct smtp_client *client;
     struct schedule_site *client_site;
-    str client_host;            /* In client_host_text. */
+    str client_host; /* In client_host_text. */
     char client_host_text[320];
     struct arena arena;
 };
@@ -85,7 +86,7 @@ enum outcome {
     OUTCOME_DEFERRED,
     OUTCOME_FAILED,
     OUTCOME_EXPIRED,
-    OUTCOME_LATE,      /* Not over, but the sender is to be told that it is late. */
+    OUTCOME_LATE, /* Not over, but the sender is to be told that it is late. */
     OUTCOME_DELETED,
     OUTCOME_UNCHANGED, /* Only to be noted: held, or released. */
 };
@@ -97,14 +98,15 @@ struct result {
     uint16_t code;
     const char *enhanced;
     const char *text;
-    const char *remote;   /* "mx.example.org [192.0.2.1]", or "" */
-    bool relayed;         /* The next hop does not report by itself. */
-    bool is_attempt;      /* Counts as one. */
-    instant not_before;   /* DEFERRED: the site pauses until then. */
+    const char *remote; /* "mx.example.org [192.0.2.1]", or "" */
+    bool relayed;       /* The next hop does not report by itself. */
+    bool is_attempt;    /* Counts as one. */
+    instant not_before; /* DEFERRED: the site pauses until then. */
 };
 
-/* settle.c.  RESULTS are all of one message, whose ENVELOPE may be given if it is at hand.  Copies what it needs;
- * does not wait: the note, the report and the rows' new states come about in a fiber of their own. */
+/* settle.c.  RESULTS are all of one message, whose ENVELOPE may be given if it is at hand.  Copies
+ * what it needs; does not wait: the note, the report and the rows' new states come about in a fiber
+ * of their own. */
 void settle(struct queue_loop *loop, struct schedule_message *message,
             const struct envelope *envelope, const struct result *results, size_t count);
 /* Results of messages that nobody can settle any more, at the end. */
@@ -127,12 +129,12 @@ bool bounce_is_wanted(const struct envelope *envelope, const struct recipient *r
 /* deliver.c */
 void deliver_run(void *runner);
 /* local.c: fills RESULTS, one for each recipient of the batch. */
-WAITS void local_deliver(struct runner *runner, const struct envelope *envelope,
-                         struct body *body, struct schedule_row *const *rows, size_t count, struct result *results);
+WAITS void local_deliver(struct runner *runner, const struct envelope *envelope, struct body *body,
+                         struct schedule_row *const *rows, size_t count, struct result *results);
 
 /* queue.c */
 const struct config *queue_config(struct queue *queue); /* A reference. */
-void queue_ring(struct queue *queue);                   /* There may be work: on the caller's loop. */
+void queue_ring(struct queue *queue); /* There may be work: on the caller's loop. */
 /* Hands ready rows of SITE to runners that wait for them.  Under the lock. */
 void queue_feed_idle(struct queue *queue, struct schedule_site *site);
-void queue_wake_after(struct queue *queue);             /* Rows were deferred: times have changed. */
+void queue_wake_after(struct queue *queue); /* Rows were deferred: times have changed. */

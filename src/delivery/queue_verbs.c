@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* queue_verbs.c: what operators ask of the queue, and do to it.
  *
- * The tables know ids, times, states and sites; addresses stand in the spool.  So a query first picks
- * candidates from the tables, under the lock, by the words that the tables can answer; then reads each
- * one's envelope and note, without it, and looks closer.  A change of what must survive a restart (held,
- * bounced, deleted) goes through settle(), like any result.  Start reading at queue_list().
+ * The tables know ids, times, states and sites; addresses stand in the spool.  So a query first
+ * picks candidates from the tables, under the lock, by the words that the tables can answer; then
+ * reads each one's envelope and note, without it, and looks closer.  A change of what must survive
+ * a restart (held, bounced, deleted) goes through settle(), like any result.  Start reading at
+ * queue_list().
  */
 #include "delivery/queue_inside.h"
 
@@ -123,11 +124,15 @@ parse_word(str text, struct queue_query *query, struct why *why)
     else if (str_eq(name, S("age")))
         good = parse_age(value, &word->word, &word->age);
     else
-        return err_why(why, ERR_SYNTAX, "\"%.*s:\" is no word of a query; words are id: to: from: "
-                       "domain: account: state: age:", STR_ARG(str_head(name, 60)));
+        return err_why(why, ERR_SYNTAX,
+                       "\"%.*s:\" is no word of a query; words are id: to: from: "
+                       "domain: account: state: age:",
+                       STR_ARG(str_head(name, 60)));
     if (!good)
-        return err_why(why, ERR_SYNTAX, "\"%.*s\" does not fit; write for example id:01J..., "
-                       "state:held or age:>2h", STR_ARG(str_head(text, 60)));
+        return err_why(why, ERR_SYNTAX,
+                       "\"%.*s\" does not fit; write for example id:01J..., "
+                       "state:held or age:>2h",
+                       STR_ARG(str_head(text, 60)));
     query->count++;
     return OK;
 }
@@ -332,9 +337,8 @@ copy_rows(struct queue *queue, const struct schedule_message *message, struct ar
                 !arena_copy(arena, str_from(last->reason), &reason))
                 return ERR_LIMIT;
         }
-        *copy = (struct row_view){ row->state,         row->held,     row->attempts, row->due, site,
-                                   reason,             last->paused_until, last->running,
-                                   last->limit };
+        *copy = (struct row_view){ row->state, row->held,          row->attempts, row->due,   site,
+                                   reason,     last->paused_until, last->running, last->limit };
     }
     return OK;
 }
@@ -383,7 +387,8 @@ sentence(struct arena *arena, const struct row_view *row, const struct recipient
     case ROW_SCHEDULED:
         date_format_rfc3339(row->due, false, when);
         if (progress->text.len)
-            made = arena_printf(arena, &text, "The last attempt failed (%.*s%s%.*s); the next one is at %s.",
+            made = arena_printf(arena, &text,
+                                "The last attempt failed (%.*s%s%.*s); the next one is at %s.",
                                 STR_ARG(progress->remote), progress->remote.len ? ": " : "",
                                 STR_ARG(progress->text), when);
         else
@@ -392,11 +397,13 @@ sentence(struct arena *arena, const struct row_view *row, const struct recipient
     case ROW_READY:
         date_format_rfc3339(row->paused_until, false, when);
         if (row->paused_until)
-            made = arena_printf(arena, &text, "%.*s takes no mail at the moment (%.*s); it is tried again at %s.",
+            made = arena_printf(arena, &text,
+                                "%.*s takes no mail at the moment (%.*s); it is tried again at %s.",
                                 STR_ARG(row->site), STR_ARG(row->reason), when);
         else if (row->running >= row->limit)
-            made = arena_printf(arena, &text, "It waits for one of the %u connections to %.*s, which are all busy.",
-                                row->limit, STR_ARG(row->site));
+            made = arena_printf(
+                arena, &text, "It waits for one of the %u connections to %.*s, which are all busy.",
+                row->limit, STR_ARG(row->site));
         else
             made = arena_printf(arena, &text, "It is about to go to %.*s.", STR_ARG(row->site));
         break;
@@ -658,8 +665,8 @@ consider(struct act *act, const struct queue_query *query, msgid id, uint64_t *c
     if (!chosen || !act->results)
         return ERR_LIMIT;
     for (uint32_t i = 0; i < view.row_count; i++) {
-        chosen[i] = recipient_matches(&view, query, i, now) &&
-                    would_act(act->action, &view.rows[i]);
+        chosen[i] =
+            recipient_matches(&view, query, i, now) && would_act(act->action, &view.rows[i]);
         if (act->action->dry_run && chosen[i])
             (*count)++;
     }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* route.c: from an address to a way, from a way to hosts.
  *
- * The rules of route_choose(), the first that fits:  an alias or a mailbox here; the `route` blocks by
- * recipient domain, in the order of the file; the route of the domain in the directory; the `route`
- * blocks by sender; the block `relay`; the MX records of the domain.  A domain of ours that a route
- * takes is a gateway: its aliases are still expanded here.
+ * The rules of route_choose(), the first that fits:  an alias or a mailbox here; the `route` blocks
+ * by recipient domain, in the order of the file; the route of the domain in the directory; the
+ * `route` blocks by sender; the block `relay`; the MX records of the domain.  A domain of ours that
+ * a route takes is a gateway: its aliases are still expanded here.
  *
- * Hosts: RFC 5321 5.1, null MX RFC 7505, loops RFC 5321 5.1 (a host of ours and all that are not better).
+ * Hosts: RFC 5321 5.1, null MX RFC 7505, loops RFC 5321 5.1 (a host of ours and all that are not
+ * better).
  */
 #include "delivery/route.h"
 
@@ -23,8 +24,9 @@
 
 /* --- Ways. */
 
-PRINTF_LIKE(4, 5) static void
-answer(struct route_answer *to, unsigned code, const char *enhanced, const char *format, ...)
+PRINTF_LIKE(4, 5)
+static void answer(struct route_answer *to, unsigned code, const char *enhanced, const char *format,
+                   ...)
 {
     va_list args;
 
@@ -146,7 +148,8 @@ go_by_url(struct route *route, struct arena *arena, str url, str domain)
     route->because = S("the domain's route");
     if (e) {
         go_nowhere(route);
-        answer(&route->answer, 451, "4.3.5", "The route \"%.*s\" of the domain cannot be read", STR_ARG(url));
+        answer(&route->answer, 451, "4.3.5", "The route \"%.*s\" of the domain cannot be read",
+               STR_ARG(url));
         return OK;
     }
     if (target.kind == RELAY_LOCAL) {
@@ -237,7 +240,7 @@ struct search {
     struct rand rand;
     unsigned max;
     uint16_t port;
-    bool temporary;          /* A host's address could not be asked for now. */
+    bool temporary; /* A host's address could not be asked for now. */
     bool bogus;
     bool found_self;
     uint16_t self_preference;
@@ -295,7 +298,8 @@ note_failure(struct search *search, const struct dns_answer *found)
         search->temporary = search->bogus = true;
 }
 
-/* The addresses of NAME, the two families in turn, so that one of them being broken costs one attempt. */
+/* The addresses of NAME, the two families in turn, so that one of them being broken costs one
+ * attempt. */
 static enum err
 add_addresses(struct search *search, str name, uint16_t preference, bool secure)
 {
@@ -413,13 +417,16 @@ explain_no_host(struct search *search, str domain)
     if (search->found_self)
         answer(to, 554, "5.4.6", "Mail for %.*s loops back to this server", STR_ARG(domain));
     else if (search->bogus)
-        answer(to, 451, "4.7.5", "The DNS answers for the hosts of %.*s fail their DNSSEC check", STR_ARG(domain));
+        answer(to, 451, "4.7.5", "The DNS answers for the hosts of %.*s fail their DNSSEC check",
+               STR_ARG(domain));
     else if (search->temporary)
-        answer(to, 451, "4.4.3", "The hosts of %.*s cannot be looked up at the moment", STR_ARG(domain));
+        answer(to, 451, "4.4.3", "The hosts of %.*s cannot be looked up at the moment",
+               STR_ARG(domain));
     else if (search->hosts->has_mx)
         answer(to, 550, "5.4.4", "No mail host of %.*s has an address", STR_ARG(domain));
     else
-        answer(to, 550, "5.1.2", "The domain %.*s has no mail host and no address", STR_ARG(domain));
+        answer(to, 550, "5.1.2", "The domain %.*s has no mail host and no address",
+               STR_ARG(domain));
 }
 
 static enum err
@@ -493,7 +500,8 @@ find_by_mx(struct search *search, str domain)
         answer(to, 451, "4.7.5", "The DNS answer for %.*s fails its DNSSEC check", STR_ARG(domain));
         return OK;
     default:
-        answer(to, 451, "4.4.3", "The domain %.*s cannot be looked up at the moment", STR_ARG(domain));
+        answer(to, 451, "4.4.3", "The domain %.*s cannot be looked up at the moment",
+               STR_ARG(domain));
         return OK;
     }
 }
@@ -612,9 +620,8 @@ explain_targets(struct accounts *accounts, struct arena *arena, str recipient, s
 }
 
 enum err
-route_explain(const struct config *config, struct accounts *accounts,
-              const struct route_self *self, struct arena *arena, str recipient, str sender,
-              struct buf *text)
+route_explain(const struct config *config, struct accounts *accounts, const struct route_self *self,
+              struct arena *arena, str recipient, str sender, struct buf *text)
 {
     struct route_hosts hosts;
     struct route route;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* route.h: where mail for an address goes, and why.
  *
- * In two steps.  route_choose() decides from what is known here (accounts, aliases, configured routes):
- * it does not wait, and its key tells which recipients go the same way.  route_find_hosts() asks the
- * DNS for the hosts of such a way, in the order in which they are to be tried.
+ * In two steps.  route_choose() decides from what is known here (accounts, aliases, configured
+ * routes): it does not wait, and its key tells which recipients go the same way. route_find_hosts()
+ * asks the DNS for the hosts of such a way, in the order in which they are to be tried.
  */
 #pragma once
 
@@ -20,48 +20,52 @@
 struct accounts;
 struct config;
 
-enum { ROUTE_KEY_MAX = 640, ROUTE_HOSTS_MAX = 64 };
+enum {
+    ROUTE_KEY_MAX = 640,
+    ROUTE_HOSTS_MAX = 64
+};
 
 enum route_kind {
-    ROUTE_LOCAL,  /* A mailbox here, or an alias to be expanded here. */
-    ROUTE_MX,     /* By the MX records of DOMAIN. */
-    ROUTE_RELAY,  /* To `relay`, by SMTP or LMTP. */
-    ROUTE_NONE,   /* Nowhere: ANSWER says why. */
+    ROUTE_LOCAL, /* A mailbox here, or an alias to be expanded here. */
+    ROUTE_MX,    /* By the MX records of DOMAIN. */
+    ROUTE_RELAY, /* To `relay`, by SMTP or LMTP. */
+    ROUTE_NONE,  /* Nowhere: ANSWER says why. */
 };
 
 struct route_answer {
-    uint16_t code;     /* 550, 451, ...; 0: none. */
+    uint16_t code; /* 550, 451, ...; 0: none. */
     char enhanced[12];
     char text[200];
 };
 
 struct route {
     enum route_kind kind;
-    char key[ROUTE_KEY_MAX];    /* NUL-terminated: "local:example.org", "mx:example.org", "relay:smtps://…" */
-    str domain;                 /* MX: A-labels, lower case, or an address literal. */
+    char key[ROUTE_KEY_MAX]; /* NUL-terminated: "local:example.org", "mx:example.org",
+                                "relay:smtps://…" */
+    str domain;              /* MX: A-labels, lower case, or an address literal. */
     struct relay_target relay;
-    unsigned connections_max;   /* 0: as delivery says. */
-    str because;                /* Which rule decided: "route gateway", "no rule". */
+    unsigned connections_max; /* 0: as delivery says. */
+    str because;              /* Which rule decided: "route gateway", "no rule". */
     struct route_answer answer;
 };
 
-/* Strings of ROUTE point into CONFIG, the arguments, or ARENA.  RECIPIENT and SENDER are "local@domain".
- * ERR_LIMIT (arena). */
+/* Strings of ROUTE point into CONFIG, the arguments, or ARENA.  RECIPIENT and SENDER are
+ * "local@domain". ERR_LIMIT (arena). */
 enum err route_choose(const struct config *config, struct accounts *accounts, struct arena *arena,
                       str recipient, str sender, struct route *route);
 struct route_host {
-    str name;          /* Of the host; for an address literal, the address. */
+    str name; /* Of the host; for an address literal, the address. */
     struct endpoint endpoint;
     uint16_t preference;
-    bool secure;       /* MX and address came with DNSSEC. */
+    bool secure; /* MX and address came with DNSSEC. */
 };
 
 struct route_hosts {
     struct route_host *hosts;
     size_t count;
-    char site[160];    /* Equal for ways with the same set of hosts. */
-    uint32_t ttl;      /* Seconds. */
-    bool has_mx;       /* Otherwise the domain's own address records served. */
+    char site[160]; /* Equal for ways with the same set of hosts. */
+    uint32_t ttl;   /* Seconds. */
+    bool has_mx;    /* Otherwise the domain's own address records served. */
     bool secure;
     struct route_answer answer; /* code != 0: there is no host, for this reason. */
 };
@@ -73,7 +77,8 @@ struct route_self {
     size_t endpoint_count;
 };
 
-/* The hosts of a way by MX or relay.  That there is none is an answer; errors: ERR_CANCELLED, ERR_LIMIT. */
+/* The hosts of a way by MX or relay.  That there is none is an answer; errors: ERR_CANCELLED,
+ * ERR_LIMIT. */
 WAITS enum err route_find_hosts(const struct config *config, const struct route_self *self,
                                 struct arena *arena, const struct route *route, uint64_t seed,
                                 struct route_hosts *hosts);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* schedule.c: the tables of what waits.
  *
- * A row's timer is its next moment of interest: when scheduled, the time it is due (or late, or over);
- * when ready, the time at which it is late or over, so that a row that waits behind a dead site for
- * days is still reported and returned, without an attempt of its own and without a walk.
+ * A row's timer is its next moment of interest: when scheduled, the time it is due (or late, or
+ * over); when ready, the time at which it is late or over, so that a row that waits behind a dead
+ * site for days is still reported and returned, without an attempt of its own and without a walk.
  *
- * A target keeps its ready rows in SCHEDULE_TURNS lists by a hash of the sender and serves the lists in
- * turn: a newsletter fills one list and delays the others by one batch at a time.  Start reading
- * at schedule_take().
+ * A target keeps its ready rows in SCHEDULE_TURNS lists by a hash of the sender and serves the
+ * lists in turn: a newsletter fills one list and delays the others by one batch at a time.  Start
+ * reading at schedule_take().
  */
 #include "delivery/schedule.h"
 
@@ -16,7 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SITE_SUCCESSES_PER_SLOT = 8, BUCKETS_MIN = 64 };
+enum {
+    SITE_SUCCESSES_PER_SLOT = 8,
+    BUCKETS_MIN = 64
+};
 
 void
 schedule_init(struct schedule *schedule, const struct schedule_limits *limits, uint64_t seed)
@@ -229,7 +232,8 @@ target_free(struct schedule *schedule, struct schedule_target *target)
     site_free_if_idle(schedule, site);
 }
 
-/* A target without rows is kept for a while, for what was learnt of it; the longest idle goes first. */
+/* A target without rows is kept for a while, for what was learnt of it; the longest idle goes
+ * first. */
 static void
 target_idle_if_unused(struct schedule *schedule, struct schedule_target *target)
 {
@@ -237,8 +241,8 @@ target_idle_if_unused(struct schedule *schedule, struct schedule_target *target)
         return;
     list_append(&schedule->idle_targets, &target->idle);
     if (++schedule->idle_target_count > SCHEDULE_IDLE_TARGETS)
-        target_free(schedule, CONTAINER_OF(schedule->idle_targets.next, struct schedule_target,
-                                           idle));
+        target_free(schedule,
+                    CONTAINER_OF(schedule->idle_targets.next, struct schedule_target, idle));
 }
 
 static void
@@ -353,7 +357,7 @@ row_unready(struct schedule *schedule, struct schedule_row *row)
 
     list_remove(&row->link);
     if (list_is_empty(&target->turns[turn]))
-        target->turns_filled &= (uint16_t)~(1U << turn);
+        target->turns_filled &= (uint16_t) ~(1U << turn);
     schedule->ready_count--;
     if (--target->ready == 0) {
         list_remove(&target->link);
@@ -610,8 +614,7 @@ schedule_site_succeeded(struct schedule *schedule, struct schedule_site *site)
 {
     site->failures = 0;
     site->reason[0] = '\0';
-    if (site->limit < schedule->limits.site_slots &&
-        ++site->successes >= SITE_SUCCESSES_PER_SLOT) {
+    if (site->limit < schedule->limits.site_slots && ++site->successes >= SITE_SUCCESSES_PER_SLOT) {
         site->successes = 0;
         site->limit++;
         site_update(schedule, site);

@@ -26,16 +26,19 @@
 #include "base/rand.h"
 #include "base/str.h"
 
-enum { SCHEDULE_TURNS = 16, SCHEDULE_IDLE_TARGETS = 2048 };
+enum {
+    SCHEDULE_TURNS = 16,
+    SCHEDULE_IDLE_TARGETS = 2048
+};
 
 struct schedule_limits {
-    duration retry_min;      /* Doubled after each attempt up to */
+    duration retry_min; /* Doubled after each attempt up to */
     duration retry_max;
-    duration expire;         /* After acceptance. */
-    duration bounce_expire;  /* The same for reports. */
-    duration warn;           /* Delay report; 0: none. */
-    unsigned site_slots;     /* Connections to one site. */
-    unsigned slots;          /* Connections in all. */
+    duration expire;        /* After acceptance. */
+    duration bounce_expire; /* The same for reports. */
+    duration warn;          /* Delay report; 0: none. */
+    unsigned site_slots;    /* Connections to one site. */
+    unsigned slots;         /* Connections in all. */
 };
 
 enum schedule_state {
@@ -58,53 +61,53 @@ struct schedule_row {
     uint32_t index; /* Of the recipient in the envelope. */
     uint16_t attempts;
     uint8_t state;
-    bool held : 1;           /* Also while running: to be held afterwards. */
+    bool held : 1; /* Also while running: to be held afterwards. */
     bool delay_reported : 1;
-    bool expires_now : 1;    /* Wanted by an operator: bounce at the next tick. */
+    bool expires_now : 1; /* Wanted by an operator: bounce at the next tick. */
 };
 
 struct schedule_message {
     msgid id;
     struct schedule_message *next; /* In its bucket. */
     instant received_at;
-    uint64_t sender;   /* Hash of the account or the sender's domain. */
-    void *results;     /* The owner's: outcomes that wait to be written. */
-    uint32_t waiting;  /* Rows that are not done. */
-    uint32_t users;    /* Deliveries and settlements that hold on to it. */
+    uint64_t sender;  /* Hash of the account or the sender's domain. */
+    void *results;    /* The owner's: outcomes that wait to be written. */
+    uint32_t waiting; /* Rows that are not done. */
+    uint32_t users;   /* Deliveries and settlements that hold on to it. */
     uint32_t row_count;
     bool is_report;
-    bool settling;     /* The owner's. */
-    bool untold;       /* The owner's: a note must be written before it may be forgotten. */
+    bool settling; /* The owner's. */
+    bool untold;   /* The owner's: a note must be written before it may be forgotten. */
     struct schedule_row rows[];
 };
 
 /* Connections that can be shared. */
 struct schedule_site {
     char *key;
-    struct link targets;     /* With ready rows. */
-    struct link runnable;    /* In schedule.runnable. */
-    struct link idle;        /* Of the owner: connections that wait for work. */
-    struct heap_item timer;  /* In schedule.pauses while backing off. */
+    struct link targets;    /* With ready rows. */
+    struct link runnable;   /* In schedule.runnable. */
+    struct link idle;       /* Of the owner: connections that wait for work. */
+    struct heap_item timer; /* In schedule.pauses while backing off. */
     unsigned target_count;
-    unsigned running;        /* Slots in use. */
-    unsigned limit;          /* Adaptive, 1 to site_slots. */
-    unsigned failures;       /* In a row. */
-    unsigned successes;      /* Since the limit was last changed. */
-    instant paused_until;    /* 0: not backing off. */
-    char reason[160];        /* Why it backs off. */
+    unsigned running;     /* Slots in use. */
+    unsigned limit;       /* Adaptive, 1 to site_slots. */
+    unsigned failures;    /* In a row. */
+    unsigned successes;   /* Since the limit was last changed. */
+    instant paused_until; /* 0: not backing off. */
+    char reason[160];     /* Why it backs off. */
 };
 
 struct schedule_target {
     char *key;
     struct schedule_site *site;
-    struct link link;        /* In site.targets. */
-    struct link idle;        /* In schedule.idle_targets. */
+    struct link link; /* In site.targets. */
+    struct link idle; /* In schedule.idle_targets. */
     uint32_t rows;
     uint32_t ready;
-    uint32_t users;          /* Deliveries that hold on to it. */
-    uint16_t turns_filled;   /* A bit for each turn that has rows. */
-    uint8_t turn;            /* Whose turn it was last. */
-    instant bound_until;     /* The site is known until then; 0: not known yet. */
+    uint32_t users;        /* Deliveries that hold on to it. */
+    uint16_t turns_filled; /* A bit for each turn that has rows. */
+    uint8_t turn;          /* Whose turn it was last. */
+    instant bound_until;   /* The site is known until then; 0: not known yet. */
     struct link turns[SCHEDULE_TURNS];
 };
 
@@ -115,11 +118,11 @@ struct schedule {
     size_t message_count;
     size_t row_count;
     size_t ready_count;
-    unsigned running;            /* Slots in use. */
+    unsigned running; /* Slots in use. */
     struct heap rows;
     struct heap pauses;
-    struct link runnable;        /* Sites with ready rows and a free slot. */
-    struct link overdue;         /* Rows to be reported late or expired; the owner takes them. */
+    struct link runnable; /* Sites with ready rows and a free slot. */
+    struct link overdue;  /* Rows to be reported late or expired; the owner takes them. */
     struct link idle_targets;
     unsigned idle_target_count;
     struct map targets;
@@ -146,8 +149,8 @@ struct schedule_start {
 void schedule_init(struct schedule *schedule, const struct schedule_limits *limits, uint64_t seed);
 void schedule_done(struct schedule *schedule);
 
-/* A new message with ROW_COUNT rows, each of which is then placed by schedule_add_row() or counted out
- * by schedule_skip_row().  NULL if the id is there already.  The message has one user. */
+/* A new message with ROW_COUNT rows, each of which is then placed by schedule_add_row() or counted
+ * out by schedule_skip_row().  NULL if the id is there already.  The message has one user. */
 struct schedule_message *schedule_add(struct schedule *schedule, msgid id, instant received_at,
                                       uint64_t sender, bool is_report, uint32_t row_count);
 void schedule_add_row(struct schedule *schedule, struct schedule_message *message, uint32_t index,
@@ -184,8 +187,8 @@ bool schedule_is_crowded(const struct schedule *schedule);
 struct schedule_site *schedule_bind(struct schedule *schedule, struct schedule_target *target,
                                     str key, instant until);
 void schedule_site_succeeded(struct schedule *schedule, struct schedule_site *site);
-/* No connection, or no service.  Beside working connections it lowers the limit; alone, or again and
- * again, the site pauses with growing length.  Returns when it may be tried again. */
+/* No connection, or no service.  Beside working connections it lowers the limit; alone, or again
+ * and again, the site pauses with growing length.  Returns when it may be tried again. */
 instant schedule_site_failed(struct schedule *schedule, struct schedule_site *site, str reason,
                              instant now);
 /* Ends the pause of SITE by an operator's wish. */

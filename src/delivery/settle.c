@@ -15,7 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NOTE_TEXT_MAX = 400 };
+enum {
+    NOTE_TEXT_MAX = 400
+};
 
 /* A result that waits at its message. */
 struct pending {
@@ -146,8 +148,8 @@ apply(struct settlement *s, const struct pending *pending, instant now)
 static enum err
 report(struct settlement *s)
 {
-    struct bounce_row *rows = arena_new_array(&s->arena, struct bounce_row,
-                                              s->envelope.recipient_count);
+    struct bounce_row *rows =
+        arena_new_array(&s->arena, struct bounce_row, s->envelope.recipient_count);
     size_t count = 0;
 
     if (!rows)
@@ -156,8 +158,8 @@ report(struct settlement *s)
         const struct result *result = &at->result;
         const struct recipient *recipient = &s->envelope.recipients[result->row->index];
         if (bounce_is_wanted(&s->envelope, recipient, result->outcome, result->relayed))
-            rows[count++] = (struct bounce_row){ result->row->index, result->outcome,
-                                                 result->relayed };
+            rows[count++] =
+                (struct bounce_row){ result->row->index, result->outcome, result->relayed };
     }
     return bounce_send(s->queue, &s->envelope, &s->progress, rows, count, s->config);
 }
@@ -196,8 +198,8 @@ plan(struct settlement *s, instant now)
         if (result->outcome == OUTCOME_LATE)
             row->delay_reported = true;
         else if (result->outcome == OUTCOME_DEFERRED)
-            result->not_before = MAX(result->not_before,
-                                     schedule_retry_at(&s->queue->schedule, row->attempts, now));
+            result->not_before =
+                MAX(result->not_before, schedule_retry_at(&s->queue->schedule, row->attempts, now));
         row->next_attempt = result->not_before;
         row->held = result->row->held;
     }
@@ -209,7 +211,8 @@ everybody_is_done(const struct settlement *s)
     return progress_is_done(&s->progress);
 }
 
-/* A note that is too large goes without the texts. */
+/* A note that is too large goes without the texts.  Waits until it is written: the next round reads
+ * it. */
 static enum err
 write_note(struct settlement *s)
 {
@@ -224,8 +227,7 @@ write_note(struct settlement *s)
             s->progress.recipients[i].text = s->progress.recipients[i].remote = S("");
         progress_encode(&s->progress, &note);
     }
-    e = buf_ok(&note) ? spool_note_later(s->queue->spool, s->message->id, buf_str(&note))
-                      : ERR_LIMIT;
+    e = buf_ok(&note) ? spool_note(s->queue->spool, s->message->id, buf_str(&note)) : ERR_LIMIT;
     buf_done(&note);
     return e;
 }
@@ -363,7 +365,8 @@ take_results(struct settlement *s)
     s->message->results = NULL;
 }
 
-/* The next round's results, or NULL when the fiber's work is done; it has let go of the message then. */
+/* The next round's results, or NULL when the fiber's work is done; it has let go of the message
+ * then. */
 static bool
 next_round(struct settlement *s)
 {
@@ -450,7 +453,8 @@ start_settling(struct queue_loop *loop, struct schedule_message *message)
     s->message = message;
     if (group_start(&loop->runners, settle_fiber, s, "settle") == OK)
         return;
-    /* No stack for a fiber, or the end of all: what has collected is settled after the next start. */
+    /* No stack for a fiber, or the end of all: what has collected is settled after the next start.
+     */
     free(s);
     pthread_mutex_lock(&loop->queue->lock);
     message->settling = false;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* client.c: how a connection to a mail server begins and ends.
  *
- * smtp_client_open() reads from top to bottom as the conversation does: connect, greeting, EHLO, STARTTLS and
- * EHLO again, AUTH.  RFC 5321 3.1, 3207, 4954, 8314; LMTP: RFC 2033.
+ * smtp_client_open() reads from top to bottom as the conversation does: connect, greeting, EHLO,
+ * STARTTLS and EHLO again, AUTH.  RFC 5321 3.1, 3207, 4954, 8314; LMTP: RFC 2033.
  */
 #include "protocols/smtp/client.h"
 
@@ -19,12 +19,12 @@ const char *
 smtp_stage_name(enum smtp_stage stage)
 {
     static const char *const names[] = {
-        [SMTP_STAGE_CONNECT] = "connect",   [SMTP_STAGE_GREETING] = "greeting",
-        [SMTP_STAGE_EHLO] = "ehlo",         [SMTP_STAGE_STARTTLS] = "starttls",
-        [SMTP_STAGE_TLS] = "tls",           [SMTP_STAGE_AUTH] = "auth",
-        [SMTP_STAGE_MAIL] = "mail",         [SMTP_STAGE_RCPT] = "rcpt",
-        [SMTP_STAGE_DATA] = "data",         [SMTP_STAGE_BODY] = "body",
-        [SMTP_STAGE_FINAL] = "final",       [SMTP_STAGE_IDLE] = "idle",
+        [SMTP_STAGE_CONNECT] = "connect", [SMTP_STAGE_GREETING] = "greeting",
+        [SMTP_STAGE_EHLO] = "ehlo",       [SMTP_STAGE_STARTTLS] = "starttls",
+        [SMTP_STAGE_TLS] = "tls",         [SMTP_STAGE_AUTH] = "auth",
+        [SMTP_STAGE_MAIL] = "mail",       [SMTP_STAGE_RCPT] = "rcpt",
+        [SMTP_STAGE_DATA] = "data",       [SMTP_STAGE_BODY] = "body",
+        [SMTP_STAGE_FINAL] = "final",     [SMTP_STAGE_IDLE] = "idle",
     };
 
     return names[stage];
@@ -249,8 +249,8 @@ handshake(struct smtp_client *client, const struct smtp_client_options *options,
     return smtp_connection_fail(client, failure, e == ERR_CANCELLED ? e : ERR_TLS);
 }
 
-/* What was said in the clear is worth nothing afterwards; and a peer whose bytes came before the handshake is
- * not the peer, or lets somebody else speak (CVE-2021-38371). */
+/* What was said in the clear is worth nothing afterwards; and a peer whose bytes came before the
+ * handshake is not the peer, or lets somebody else speak (CVE-2021-38371). */
 static enum err
 starttls(struct smtp_client *client, const struct smtp_client_options *options,
          struct smtp_failure *failure)
@@ -381,14 +381,16 @@ login(struct smtp_client *client, const struct smtp_client_options *options,
         return OK;
     smtp_connection_stage(client, SMTP_STAGE_AUTH);
     if (!stream_tls(client->stream)) {
-        (void)err_why(&failure->why, ERR_TLS, "a password is never sent without TLS, and the "
-                                              "server offers none");
+        (void)err_why(&failure->why, ERR_TLS,
+                      "a password is never sent without TLS, and the "
+                      "server offers none");
         return smtp_connection_fail(client, failure, ERR_TLS);
     }
     sasl_options.mechanism = choose_mechanism(&client->capabilities, options->auth);
     if (sasl_options.mechanism == SASL_NONE) {
-        (void)err_why(&failure->why, ERR_UNSUPPORTED, "the server offers no login that we speak "
-                                                      "(PLAIN, LOGIN, SCRAM-SHA-256)");
+        (void)err_why(&failure->why, ERR_UNSUPPORTED,
+                      "the server offers no login that we speak "
+                      "(PLAIN, LOGIN, SCRAM-SHA-256)");
         return smtp_connection_fail(client, failure, ERR_UNSUPPORTED);
     }
     e = sasl_client_new(options->sasl, &sasl_options, &sasl);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* client.h: the side of SMTP (and LMTP) that gives mail away.
  *
- * smtp_client_open() brings a connection to the point where mail may be sent: greeting, EHLO, TLS, login.
- * Then any number of messages go through it by smtp_client_send(), each with many recipients, each
- * of whom gets an answer of his own.  An answer of the peer is never an error; an error means that
- * the connection is of no use any more.  A recipient counts as taken only when the answer that
- * followed the whole message was 2xx.
+ * smtp_client_open() brings a connection to the point where mail may be sent: greeting, EHLO, TLS,
+ * login. Then any number of messages go through it by smtp_client_send(), each with many
+ * recipients, each of whom gets an answer of his own.  An answer of the peer is never an error; an
+ * error means that the connection is of no use any more.  A recipient counts as taken only when the
+ * answer that followed the whole message was 2xx.
  *
  * What the peer offers is used: PIPELINING, CHUNKING, SIZE, 8BITMIME, SMTPUTF8, DSN, LIMITS.
  * Nothing of what it says is trusted: replies are bounded and cleaned of controls.
@@ -27,7 +27,10 @@ struct stream;
 struct tls_context;
 struct tls_info;
 
-enum { SMTP_ANSWER_TEXT_MAX = 400, SMTP_CLIENT_FLIGHT_MAX = 64 };
+enum {
+    SMTP_ANSWER_TEXT_MAX = 400,
+    SMTP_CLIENT_FLIGHT_MAX = 64
+};
 
 /* A reply; code 0: none came. */
 struct smtp_answer {
@@ -41,13 +44,13 @@ enum smtp_stage {
     SMTP_STAGE_GREETING,
     SMTP_STAGE_EHLO,
     SMTP_STAGE_STARTTLS,
-    SMTP_STAGE_TLS,     /* The handshake and the certificate. */
+    SMTP_STAGE_TLS, /* The handshake and the certificate. */
     SMTP_STAGE_AUTH,
     SMTP_STAGE_MAIL,
     SMTP_STAGE_RCPT,
     SMTP_STAGE_DATA,
     SMTP_STAGE_BODY,
-    SMTP_STAGE_FINAL,   /* The message was sent whole; its answer is awaited. */
+    SMTP_STAGE_FINAL, /* The message was sent whole; its answer is awaited. */
     SMTP_STAGE_IDLE,
 };
 
@@ -65,27 +68,28 @@ struct smtp_timeouts {
     duration connect;
     duration greeting;
     duration command;
-    duration data;  /* Between two blocks of a message. */
+    duration data; /* Between two blocks of a message. */
     duration final;
 };
 
 struct smtp_client_options {
     struct endpoint peer;
-    const char *unix_path;   /* LMTP; instead of peer. */
-    const ipaddr *local;     /* NULL: any. */
-    str host;                /* The peer's name: for SNI and the certificate. */
+    const char *unix_path; /* LMTP; instead of peer. */
+    const ipaddr *local;   /* NULL: any. */
+    str host;              /* The peer's name: for SNI and the certificate. */
     str helo_name;
     bool lmtp;
     bool implicit_tls;
-    enum relay_tls tls;      /* OFF, MAY, REQUIRE */
+    enum relay_tls tls; /* OFF, MAY, REQUIRE */
     enum relay_verify verify;
     struct tls_context *tls_context;
     struct sasl *sasl;
-    str user;                /* Empty: no login. */
+    str user; /* Empty: no login. */
     str password;
     enum relay_auth auth;
     struct smtp_timeouts timeouts;
-    /* Of all that is said, in the clear, for `test send` and traces; NULL: none.  Login lines are hidden. */
+    /* Of all that is said, in the clear, for `test send` and traces; NULL: none.  Login lines are
+     * hidden. */
     void (*tap)(void *arg, bool output, str bytes);
     /* When a stage begins; NULL: none. */
     void (*on_stage)(void *arg, enum smtp_stage stage);
@@ -93,8 +97,8 @@ struct smtp_client_options {
 };
 
 /* The strings of OPTIONS must live as long as the call.  ERR_REFUSED: FAILURE.answer says it;
- * ERR_TLS: of TLS (with tls = MAY a new connection without it may be tried); ERR_TIMEOUT, ERR_CLOSED,
- * ERR_UNREACHABLE, ERR_SYNTAX (not SMTP), ERR_CANCELLED. */
+ * ERR_TLS: of TLS (with tls = MAY a new connection without it may be tried); ERR_TIMEOUT,
+ * ERR_CLOSED, ERR_UNREACHABLE, ERR_SYNTAX (not SMTP), ERR_CANCELLED. */
 WAITS enum err smtp_client_open(const struct smtp_client_options *options,
                                 struct smtp_client **client, struct smtp_failure *failure);
 /* Says QUIT when that can be sent without waiting, and closes.  NULL is fine. */
@@ -109,25 +113,26 @@ const struct tls_info *smtp_client_tls(const struct smtp_client *client); /* NUL
 const struct endpoint *smtp_client_peer(const struct smtp_client *client);
 const struct endpoint *smtp_client_local(const struct smtp_client *client);
 unsigned smtp_client_sent(const struct smtp_client *client); /* Messages so far. */
-/* Another message may be tried: no error, no 421, nothing unasked has come, and MAILMAX is not reached. */
+/* Another message may be tried: no error, no 421, nothing unasked has come, and MAILMAX is not
+ * reached. */
 bool smtp_client_is_usable(const struct smtp_client *client);
 
 struct smtp_recipient {
     str address;
-    str original;   /* ORCPT, xtext decoded; may be empty. */
-    uint8_t notify; /* formats/dsn.h; 0: not said. */
-    bool accepted;  /* Was said yes to at RCPT. */
+    str original;                     /* ORCPT, xtext decoded; may be empty. */
+    uint8_t notify;                   /* formats/dsn.h; 0: not said. */
+    bool accepted;                    /* Was said yes to at RCPT. */
     const struct smtp_answer *answer; /* In the arena of the message; NULL: none came. */
     enum smtp_stage stage;            /* To what the answer was. */
 };
 
 struct smtp_message {
     str reverse_path;
-    str envid;         /* May be empty. */
-    const char *ret;   /* "FULL", "HDRS", or NULL */
+    str envid;       /* May be empty. */
+    const char *ret; /* "FULL", "HDRS", or NULL */
     uint64_t size;
     bool eightbit;
-    bool smtputf8;     /* Needed: without the extension every recipient fails with 5.6.7. */
+    bool smtputf8; /* Needed: without the extension every recipient fails with 5.6.7. */
     struct smtp_recipient *recipients;
     size_t recipient_count;
     struct arena *arena;
@@ -136,8 +141,8 @@ struct smtp_message {
     void *arg;
 };
 
-/* OK: every recipient has an answer, and the connection can go on (smtp_client_is_usable() says whether
- * it lasts).  On an error FAILURE tells; recipients without a final answer have none, and with the stage
- * SMTP_STAGE_FINAL in it nobody knows whether the peer took the message. */
+/* OK: every recipient has an answer, and the connection can go on (smtp_client_is_usable() says
+ * whether it lasts).  On an error FAILURE tells; recipients without a final answer have none, and
+ * with the stage SMTP_STAGE_FINAL in it nobody knows whether the peer took the message. */
 WAITS enum err smtp_client_send(struct smtp_client *client, struct smtp_message *message,
                                 struct smtp_failure *failure);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* client_test.c: the client against peers that follow a script, in the simulated network.
  *
- * A script is lines: "> text" the peer says, "< text" it must hear (a prefix), "<." it takes a message to
- * its dot, "<=N" it takes N bytes, "cut" it closes, "hang" it says nothing more.
+ * A script is lines: "> text" the peer says, "< text" it must hear (a prefix), "<." it takes a
+ * message to its dot, "<=N" it takes N bytes, "cut" it closes, "hang" it says nothing more.
  */
 #include "protocols/smtp/client.h"
 
@@ -18,13 +18,16 @@
 
 #include <string.h>
 
-enum { RECIPIENTS = 3, HEARD_MAX = 8192 };
+enum {
+    RECIPIENTS = 3,
+    HEARD_MAX = 8192
+};
 
 struct peer {
     const char *const *script;
     char heard[HEARD_MAX]; /* Of bodies. */
     size_t heard_len;
-    bool strayed;          /* The client said something else than the script. */
+    bool strayed; /* The client said something else than the script. */
 };
 
 static const struct endpoint server = { .port = 25 };
@@ -297,8 +300,7 @@ helo_serves_where_ehlo_is_unknown(void)
              "< RCPT TO:<eve", "> 250 ok", "< DATA", "> 354 go", "<.", "> 250 taken");
     run(&d);
     CHECK(d.opened == OK && d.sent == OK && d.codes[0] == 250 && d.codes[2] == 250);
-    CHECK_STR(((str){ d.peer.heard, d.peer.heard_len }),
-              "Subject: x\r\n\r\n..dot\r\nend\r\n.\r\n");
+    CHECK_STR(((str){ d.peer.heard, d.peer.heard_len }), "Subject: x\r\n\r\n..dot\r\nend\r\n.\r\n");
 }
 
 static void
@@ -330,9 +332,9 @@ bytes_after_the_starttls_reply_are_a_failure_of_tls(void)
 static void
 the_envelope_goes_in_one_flight(void)
 {
-    DIALOGUE(d, PIPELINING,
-             "< MAIL FROM:<me@here.example> SIZE=25 RET=HDRS ENVID=a+20b\r\n",
-             "< RCPT TO:<ann@example.org> NOTIFY=SUCCESS,FAILURE\r\n", "< RCPT TO:<bob@example.org>\r\n",
+    DIALOGUE(d, PIPELINING, "< MAIL FROM:<me@here.example> SIZE=25 RET=HDRS ENVID=a+20b\r\n",
+             "< RCPT TO:<ann@example.org> NOTIFY=SUCCESS,FAILURE\r\n",
+             "< RCPT TO:<bob@example.org>\r\n",
              "< RCPT TO:<eve@example.org> ORCPT=rfc822;e+2Bve@example.net\r\n", "< DATA",
              "> 250 ok\r\n250 ok\r\n250 ok\r\n250 ok\r\n354 go", "<.", "> 250 2.0.0 taken as 1");
     d.notify = NOTIFY_SUCCESS | NOTIFY_FAILURE;
@@ -374,8 +376,8 @@ a_refused_sender_is_everybodys_answer_and_the_connection_goes_on(void)
 static void
 data_taken_for_nobody_is_answered_with_nothing(void)
 {
-    DIALOGUE(d, PIPELINING, ENVELOPE, "< DATA",
-             "> 250 ok\r\n550 no\r\n550 no\r\n550 no\r\n354 go", "< .\r\n", "> 554 no recipients");
+    DIALOGUE(d, PIPELINING, ENVELOPE, "< DATA", "> 250 ok\r\n550 no\r\n550 no\r\n550 no\r\n354 go",
+             "< .\r\n", "> 554 no recipients");
     run(&d);
     CHECK(d.sent == OK && d.codes[0] == 550 && d.codes[2] == 550 && d.usable);
 }
@@ -393,8 +395,8 @@ a_no_to_data_is_the_answer_of_the_accepted(void)
 static void
 a_4xx_after_the_dot_is_no_delivery(void)
 {
-    DIALOGUE(d, PIPELINING, ENVELOPE, "< DATA",
-             "> 250 ok\r\n250 ok\r\n250 ok\r\n250 ok\r\n354 go", "<.", "> 451 4.3.0 disk full");
+    DIALOGUE(d, PIPELINING, ENVELOPE, "< DATA", "> 250 ok\r\n250 ok\r\n250 ok\r\n250 ok\r\n354 go",
+             "<.", "> 451 4.3.0 disk full");
     run(&d);
     CHECK(d.sent == OK && d.codes[0] == 451 && d.stages[0] == SMTP_STAGE_FINAL);
 }
@@ -453,8 +455,8 @@ mail_that_needs_smtputf8_does_not_go_where_it_is_unknown(void)
 static void
 lmtp_answers_each_recipient_after_the_message(void)
 {
-    DIALOGUE(d, "> 220 lmtp", "< LHLO here.example", "> 250-lmtp\r\n250 PIPELINING", ENVELOPE, "< DATA",
-             "> 250 ok\r\n250 ok\r\n550 5.1.1 no\r\n250 ok\r\n354 go", "<.",
+    DIALOGUE(d, "> 220 lmtp", "< LHLO here.example", "> 250-lmtp\r\n250 PIPELINING", ENVELOPE,
+             "< DATA", "> 250 ok\r\n250 ok\r\n550 5.1.1 no\r\n250 ok\r\n354 go", "<.",
              "> 250 2.0.0 ann\r\n452 4.2.2 full");
     d.lmtp = true;
     run(&d);
@@ -482,9 +484,8 @@ static void
 a_large_message_goes_in_chunks(void)
 {
     static char body[1024 * 1024 + 500];
-    DIALOGUE(d, CHUNKING, ENVELOPE, "> 250 ok\r\n250 ok\r\n250 ok\r\n250 ok",
-             "< BDAT 1048576\r\n", "<=1048576", "> 250 ok", "< BDAT 499 LAST\r\n", "<=499",
-             "> 250 taken");
+    DIALOGUE(d, CHUNKING, ENVELOPE, "> 250 ok\r\n250 ok\r\n250 ok\r\n250 ok", "< BDAT 1048576\r\n",
+             "<=1048576", "> 250 ok", "< BDAT 499 LAST\r\n", "<=499", "> 250 taken");
 
     memset(body, 'x', sizeof(body) - 1);
     d.body = body;
@@ -496,9 +497,8 @@ static void
 a_refused_chunk_is_the_answer(void)
 {
     static char body[1024 * 1024 + 500];
-    DIALOGUE(d, CHUNKING, ENVELOPE, "> 250 ok\r\n250 ok\r\n250 ok\r\n250 ok",
-             "< BDAT 1048576\r\n", "<=1048576", "> 552 5.3.4 too large", "< BDAT", "<=499",
-             "> 503 no");
+    DIALOGUE(d, CHUNKING, ENVELOPE, "> 250 ok\r\n250 ok\r\n250 ok\r\n250 ok", "< BDAT 1048576\r\n",
+             "<=1048576", "> 552 5.3.4 too large", "< BDAT", "<=499", "> 503 no");
 
     memset(body, 'x', sizeof(body) - 1);
     d.body = body;

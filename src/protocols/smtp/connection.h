@@ -6,7 +6,9 @@
 #include "protocols/smtp/client.h"
 #include "protocols/smtp/reply.h"
 
-enum { SMTP_CLIENT_BLOCK = 16384 };
+enum {
+    SMTP_CLIENT_BLOCK = 16384
+};
 
 struct smtp_client {
     struct stream *stream;

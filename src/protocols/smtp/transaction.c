@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* transaction.c: one message through an open connection.
  *
- * With PIPELINING the envelope leaves in flights of SMTP_CLIENT_FLIGHT_MAX recipients, the last of which ends in
- * DATA; with CHUNKING a small message travels in that flight too, and costs one round trip in all.
- * Replies are read in the order of the commands.  Each recipient's `answer` is set where his fate
- * is decided: at MAIL, RCPT, DATA, or after the message.  RFC 5321 3.3, 2920, 3030, 3461, 2033.
+ * With PIPELINING the envelope leaves in flights of SMTP_CLIENT_FLIGHT_MAX recipients, the last of
+ * which ends in DATA; with CHUNKING a small message travels in that flight too, and costs one round
+ * trip in all. Replies are read in the order of the commands.  Each recipient's `answer` is set
+ * where his fate is decided: at MAIL, RCPT, DATA, or after the message.  RFC 5321 3.3, 2920, 3030,
+ * 3461, 2033.
  *
  * Start reading at smtp_client_send().
  */
@@ -15,7 +16,11 @@
 #include "runtime/clock.h"
 #include "runtime/stream.h"
 
-enum { EAGER_MAX = SMTP_CLIENT_BLOCK, CHUNK_SIZE = 1024 * 1024, COMMAND_MAX = 4096 };
+enum {
+    EAGER_MAX = SMTP_CLIENT_BLOCK,
+    CHUNK_SIZE = 1024 * 1024,
+    COMMAND_MAX = 4096
+};
 
 struct transaction {
     struct smtp_client *client;
@@ -410,7 +415,8 @@ write_chunk_head(struct transaction *t, struct buf *line, uint64_t size, bool la
     return write_command(t, line);
 }
 
-/* SIZE bytes from OFFSET as they are.  A bare CR or LF must not leave here (smuggling): then ERR_SYNTAX. */
+/* SIZE bytes from OFFSET as they are.  A bare CR or LF must not leave here (smuggling): then
+ * ERR_SYNTAX. */
 static enum err
 write_raw(struct transaction *t, struct smtp_data_decoder *watch, uint64_t offset, uint64_t size)
 {
@@ -488,8 +494,9 @@ send_chunks(struct transaction *t, struct buf *line)
         e = read_chunk_reply(t, &goes_on);
     if (e)
         return e;
-    /* After a refused chunk the rest answers nothing that matters: RSET comes with the next message, and the
-     * replies to what was under way would be taken for its: give the connection up. */
+    /* After a refused chunk the rest answers nothing that matters: RSET comes with the next
+     * message, and the replies to what was under way would be taken for its: give the connection
+     * up. */
     if (!goes_on) {
         t->client->closing = true;
         return OK;
