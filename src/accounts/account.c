@@ -715,8 +715,8 @@ accounts_each_domain(struct accounts *accounts,
 }
 
 void
-accounts_each(struct accounts *accounts,
-              bool (*fn)(void *arg, const struct account_info *account), void *arg)
+accounts_each(struct accounts *accounts, bool (*fn)(void *arg, const struct account_info *account),
+              void *arg)
 {
     const struct snapshot *s;
 

@@ -5,10 +5,10 @@
  * the other calls without WAITS look there, cost about a microsecond and may be called
  * from any thread.  A change is durable and visible when its call returns OK.
  *
- * Addresses are "local@domain" with the domain in lower-case A-labels; case of the local part does not
- * matter.  "local+detail@domain" leads where "local@domain" does.
- * Errors of changes: ERR_EXISTS, ERR_NOT_FOUND, ERR_SYNTAX (not an address or name), ERR_REFUSED (in use,
- * or not sensible; WHY tells), ERR_LIMIT, and those of db_write().
+ * Addresses are "local@domain" with the domain in lower-case A-labels; case of the local part does
+ * not matter.  "local+detail@domain" leads where "local@domain" does. Errors of changes:
+ * ERR_EXISTS, ERR_NOT_FOUND, ERR_SYNTAX (not an address or name), ERR_REFUSED (in use, or not
+ * sensible; WHY tells), ERR_LIMIT, and those of db_write().
  */
 #pragma once
 
@@ -30,7 +30,7 @@ enum {
 
 WAITS enum err accounts_open(const char *path, struct accounts **accounts, struct why *why);
 void accounts_close(struct accounts *accounts);
-struct db *accounts_db(struct accounts *accounts);               /* For limits.h. */
+struct db *accounts_db(struct accounts *accounts); /* For limits.h. */
 struct passwords *accounts_passwords(struct accounts *accounts);
 /* Reads everything again: after another process has changed the file. */
 WAITS enum err accounts_reload(struct accounts *accounts, struct why *why);
@@ -38,10 +38,10 @@ WAITS enum err accounts_reload(struct accounts *accounts, struct why *why);
 /* Domains. */
 struct domain_info {
     str name;
-    str alias_of;      /* The domain that it stands for, or "". */
-    str catch_all;     /* Address that gets what nobody else gets, or "". */
-    str route;         /* Where its mail goes instead of mailboxes ("smtp://..."), or "". */
-    str limit_preset;  /* For all its accounts together; "" for none. */
+    str alias_of;     /* The domain that it stands for, or "". */
+    str catch_all;    /* Address that gets what nobody else gets, or "". */
+    str route;        /* Where its mail goes instead of mailboxes ("smtp://..."), or "". */
+    str limit_preset; /* For all its accounts together; "" for none. */
     size_t accounts;
     size_t aliases;
 };
@@ -64,14 +64,15 @@ bool accounts_has_domain(struct accounts *accounts, str name); /* Ours, alias do
 struct account_info {
     int64_t id;
     str address;
-    bool disabled;     /* May not log in nor send; mail for it is still taken in. */
+    bool disabled; /* May not log in nor send; mail for it is still taken in. */
     bool has_password;
-    str limit_preset;  /* "" for the default of the system. */
-    uint64_t quota;    /* Bytes; 0: none. */
+    str limit_preset; /* "" for the default of the system. */
+    uint64_t quota;   /* Bytes; 0: none. */
     instant created;
 };
 
-/* Adds the account, and its domain if need be; the password may be empty: then nobody can log in. */
+/* Adds the account, and its domain if need be; the password may be empty: then nobody can log in.
+ */
 WAITS enum err accounts_add(struct accounts *accounts, str address, str password, int64_t *id,
                             struct why *why);
 /* Also its aliases' targets.  The mailbox is the caller's to remove (mailbox_remove). */
@@ -84,30 +85,33 @@ WAITS enum err accounts_set_limit(struct accounts *accounts, str address, str pr
                                   struct why *why);
 WAITS enum err accounts_set_quota(struct accounts *accounts, str address, uint64_t bytes,
                                   struct why *why);
-/* Lets the account send as ADDRESS, beyond its own address and the aliases that lead to it alone. */
+/* Lets the account send as ADDRESS, beyond its own address and the aliases that lead to it alone.
+ */
 WAITS enum err accounts_allow_sender(struct accounts *accounts, str account, str address,
                                      struct why *why);
 WAITS enum err accounts_deny_sender(struct accounts *accounts, str account, str address,
                                     struct why *why);
 
-/* Aliases: one address, many targets, here or elsewhere.  The address may be that of an account: then it is
- * forwarding, and the account keeps a copy if it is one of the targets itself. */
+/* Aliases: one address, many targets, here or elsewhere.  The address may be that of an account:
+ * then it is forwarding, and the account keeps a copy if it is one of the targets itself. */
 WAITS enum err accounts_add_alias(struct accounts *accounts, str address, str target,
                                   struct why *why);
 /* TARGET "": all of them. */
 WAITS enum err accounts_remove_alias(struct accounts *accounts, str address, str target,
                                      struct why *why);
-/* Replaces all targets at once: forwarding of an account, or an alias as a whole.  No targets: none. */
+/* Replaces all targets at once: forwarding of an account, or an alias as a whole.  No targets:
+ * none. */
 WAITS enum err accounts_set_alias(struct accounts *accounts, str address, const str *targets,
                                   size_t count, bool keep_copy, struct why *why);
 
-/* Lists: FN is called with views that last for the call, in order of names; it must not call this module. */
+/* Lists: FN is called with views that last for the call, in order of names; it must not call this
+ * module. */
 void accounts_each_domain(struct accounts *accounts,
                           bool (*fn)(void *arg, const struct domain_info *domain), void *arg);
 void accounts_each(struct accounts *accounts,
                    bool (*fn)(void *arg, const struct account_info *account), void *arg);
-void accounts_each_alias(struct accounts *accounts,
-                         bool (*fn)(void *arg, str address, str target), void *arg);
+void accounts_each_alias(struct accounts *accounts, bool (*fn)(void *arg, str address, str target),
+                         void *arg);
 /* Copies into ARENA.  ERR_NOT_FOUND. */
 enum err accounts_get(struct accounts *accounts, struct arena *arena, str address,
                       struct account_info *info);
@@ -129,7 +133,11 @@ enum resolution_kind {
     RESOLUTION_LOOP,     /* Aliases too deep, or too many targets, or only circles. */
 };
 
-enum target_kind { TARGET_MAILBOX, TARGET_ROUTE, TARGET_ELSEWHERE };
+enum target_kind {
+    TARGET_MAILBOX,
+    TARGET_ROUTE,
+    TARGET_ELSEWHERE
+};
 
 struct resolution_target {
     enum target_kind kind;
@@ -146,7 +154,8 @@ struct resolution {
     size_t count;
 };
 
-/* Never waits.  Errors: ERR_LIMIT (the arena).  "postmaster" without domain is taken, and leads to the first account. */
+/* Never waits.  Errors: ERR_LIMIT (the arena).  "postmaster" without domain is taken, and leads to
+ * the first account. */
 enum err accounts_resolve(struct accounts *accounts, struct arena *arena, str address,
                           struct resolution *resolution);
 /* Whether the account may use ADDRESS as envelope sender and in From. */

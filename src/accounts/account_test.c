@@ -66,7 +66,9 @@ resolve(const char *address)
 static const char *
 text_of(const char *address)
 {
-    static const char *const kinds[] = { "NOT_OURS", "UNKNOWN", "MAILBOX", "ALIAS", "ROUTE", "LOOP" };
+    static const char *const kinds[] = {
+        "NOT_OURS", "UNKNOWN", "MAILBOX", "ALIAS", "ROUTE", "LOOP"
+    };
     static const char *const targets[] = { "mailbox", "route", "elsewhere" };
     static char text[4096];
     struct resolution resolution = resolve(address);
@@ -156,7 +158,8 @@ depth_and_count_of_aliases_are_bounded(void)
     add("ann@example.org");
     for (int i = 0; i < ALIAS_DEPTH_MAX + 1; i++) {
         snprintf(from, sizeof(from), "d%d@example.org", i);
-        snprintf(to, sizeof(to), i == ALIAS_DEPTH_MAX ? "ann@example.org" : "d%d@example.org", i + 1);
+        snprintf(to, sizeof(to), i == ALIAS_DEPTH_MAX ? "ann@example.org" : "d%d@example.org",
+                 i + 1);
         alias(from, to);
     }
     LEADS("d1@example.org", "ALIAS mailbox:ann@example.org");

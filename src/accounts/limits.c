@@ -26,12 +26,13 @@
 
 enum {
     PIECES = 145,
-    KNOWN_MAX = 100000, /* Recipients remembered for each account; further ones do not count as new. */
-    NEW_MAX = 10000,    /* New recipients in one message. */
+    KNOWN_MAX =
+        100000,      /* Recipients remembered for each account; further ones do not count as new. */
+    NEW_MAX = 10000, /* New recipients in one message. */
     SCOPE_SIZE_MAX = 300,
     UNSAVED_MAX = 100000,
 };
-#define PIECE MINUTES(10)
+#define PIECE      MINUTES(10)
 #define SAVE_EVERY SECONDS(1)
 
 /* clang-format off */
@@ -441,8 +442,7 @@ find_sides(struct limits *limits, int64_t account, struct side sides[3])
 
     arena_init(&arena, 8192);
     memset(sides, 0, 3 * sizeof(*sides));
-    sides[LIMITS_SYSTEM] =
-        (struct side){ limits->system_rules, tally_need(limits, S("system")) };
+    sides[LIMITS_SYSTEM] = (struct side){ limits->system_rules, tally_need(limits, S("system")) };
     if (account)
         find_account_sides(limits, &arena, account, sides);
     arena_done(&arena);
@@ -622,8 +622,8 @@ remember_new(struct limits_ticket *ticket, int64_t recipient)
         return false;
     if (ticket->new_count == ticket->new_capacity) {
         ticket->new_capacity = ticket->new_capacity ? ticket->new_capacity * 2 : 8;
-        ticket->new_recipients = realloc(ticket->new_recipients,
-                                         ticket->new_capacity * sizeof(*ticket->new_recipients));
+        ticket->new_recipients =
+            realloc(ticket->new_recipients, ticket->new_capacity * sizeof(*ticket->new_recipients));
         must(ticket->new_recipients);
     }
     ticket->new_recipients[ticket->new_count++] = recipient;
@@ -767,7 +767,8 @@ usage_of(const struct side *side, instant now, struct limits_usage *usage)
     if (rules->messages_per_day && sum.messages >= rules->messages_per_day)
         messages_free = free_at(side->tally, now, false, sum.messages, rules->messages_per_day);
     if (rules->first_time_per_day && sum.first_time >= rules->first_time_per_day)
-        first_time_free = free_at(side->tally, now, true, sum.first_time, rules->first_time_per_day);
+        first_time_free =
+            free_at(side->tally, now, true, sum.first_time, rules->first_time_per_day);
     usage->restricted_until = MAX(messages_free, first_time_free);
     usage->restricted = usage->restricted_until != 0;
 }

@@ -15,7 +15,10 @@
 
 #include <sys/stat.h>
 
-enum { FIBERS = 12, ROUNDS = 10 };
+enum {
+    FIBERS = 12,
+    ROUNDS = 10
+};
 
 static struct temp_dir dir;
 static struct temp_dir mail_dir;

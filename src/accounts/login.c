@@ -256,7 +256,8 @@ scram_failed(struct login *login, struct login_result *result)
     return wrong(login->logins, name, login->client, 0, delay);
 }
 
-/* The proof was right, and our own, which would tell so, is not out yet: a locked name stays locked. */
+/* The proof was right, and our own, which would tell so, is not out yet: a locked name stays
+ * locked. */
 static void
 scram_proved(struct login *login, struct buf *challenge, struct login_result *result)
 {
@@ -301,8 +302,7 @@ finish_proof(struct login *login, const str *line, struct login_result *result)
 }
 
 WAITS enum err
-login_step(struct login *login, const str *line, struct buf *challenge,
-           struct login_result *result)
+login_step(struct login *login, const str *line, struct buf *challenge, struct login_result *result)
 {
     enum sasl_state state;
 

@@ -20,7 +20,7 @@ struct logins; /* One for the process: the throttle and the SASL library. */
 struct login;  /* One exchange. */
 
 enum login_state {
-    LOGIN_CONTINUE,  /* Send the challenge (334 or +), read a line, step again. */
+    LOGIN_CONTINUE, /* Send the challenge (334 or +), read a line, step again. */
     LOGIN_OK,
     LOGIN_BAD,       /* Wrong name or password, or another's name to act for.  535 5.7.8 */
     LOGIN_DISABLED,  /* Right password, disabled account.  535 5.7.13 */
@@ -32,9 +32,10 @@ enum login_state {
 
 struct login_result {
     enum login_state state;
-    int64_t account;               /* OK */
-    char address[SASL_NAME_MAX + 1]; /* OK and DISABLED: of the account.  Otherwise as it was tried (may be ""). */
-    duration retry_after;          /* THROTTLED */
+    int64_t account; /* OK */
+    char address[SASL_NAME_MAX +
+                 1]; /* OK and DISABLED: of the account.  Otherwise as it was tried (may be ""). */
+    duration retry_after; /* THROTTLED */
 };
 
 struct logins *logins_new(struct accounts *accounts);
@@ -50,8 +51,9 @@ enum err login_begin(struct logins *logins, const struct login_options *options,
                      struct login **login);
 void login_free(struct login *login);
 void login_drop(struct login **login);
-/* LINE: the client's base64, "=" for empty; NULL when AUTH came without initial response.  CHALLENGE is cleared and
- * gets base64.  Sleeps when the throttle wants the answer slowed.  ERR_CANCELLED only. */
+/* LINE: the client's base64, "=" for empty; NULL when AUTH came without initial response. CHALLENGE
+ * is cleared and gets base64.  Sleeps when the throttle wants the answer slowed.  ERR_CANCELLED
+ * only. */
 WAITS enum err login_step(struct login *login, const str *line, struct buf *challenge,
                           struct login_result *result);
 /* Name and password as such: USER and PASS of POP3, basic authentication. */

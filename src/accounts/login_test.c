@@ -199,7 +199,8 @@ guessing_ends_locked_and_an_administrator_unlocks(void)
     struct login_result result = { 0 };
 
     begin();
-    /* Distinct wrong words told to the throttle at once: a real guesser would wait here for its delays. */
+    /* Distinct wrong words told to the throttle at once: a real guesser would wait here for its
+     * delays. */
     for (int i = 0; i < 3; i++) {
         snprintf(password, sizeof(password), "guess %d", i);
         CHECK(plain("bob@example.org", password).state == LOGIN_BAD);

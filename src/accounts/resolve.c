@@ -17,8 +17,8 @@
 struct walk {
     const struct snapshot *snapshot;
     struct arena *arena;
-    struct map seen;                        /* Aliases that were entered. */
-    struct map found;                       /* Targets, to name each once. */
+    struct map seen;  /* Aliases that were entered. */
+    struct map found; /* Targets, to name each once. */
     struct resolution_target *targets;
     size_t count;
     size_t capacity;
@@ -51,8 +51,8 @@ walk_add(struct walk *walk, const struct resolution_target *target)
 static enum err
 walk_add_elsewhere(struct walk *walk, str address)
 {
-    return walk_add(walk, &(struct resolution_target){ .kind = TARGET_ELSEWHERE,
-                                                       .address = address });
+    return walk_add(walk,
+                    &(struct resolution_target){ .kind = TARGET_ELSEWHERE, .address = address });
 }
 
 static enum err

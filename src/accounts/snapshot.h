@@ -64,8 +64,8 @@ struct account *snapshot_account_by_id(const struct snapshot *snapshot, int64_t 
 struct alias *snapshot_alias(const struct snapshot *snapshot, str address);
 bool snapshot_has_sender(const struct snapshot *snapshot, int64_t account, str address);
 
-/* An address as the directory spells it: lower case, the domain in A-labels, the local part without quotes,
- * "local@domain"; LOCAL and DOMAIN are slices of it.  ERR_SYNTAX, ERR_LIMIT. */
+/* An address as the directory spells it: lower case, the domain in A-labels, the local part without
+ * quotes, "local@domain"; LOCAL and DOMAIN are slices of it.  ERR_SYNTAX, ERR_LIMIT. */
 struct spelling {
     str address;
     str local;

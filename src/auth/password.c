@@ -207,7 +207,7 @@ passwords_forget(struct passwords *passwords)
 
 struct hash_job {
     str password;
-    const char *hash; /* To check against, or */
+    const char *hash;               /* To check against, or */
     struct password_secret *secret; /* to make. */
     bool good;
 };
@@ -217,8 +217,7 @@ hash_check(void *arg)
 {
     struct hash_job *job = arg;
 
-    job->good =
-        crypto_pwhash_str_verify(job->hash, job->password.ptr, job->password.len) == 0;
+    job->good = crypto_pwhash_str_verify(job->hash, job->password.ptr, job->password.len) == 0;
 }
 
 /* Keys for SCRAM, or none for a password that SASLprep (RFC 4013) refuses. */

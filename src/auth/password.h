@@ -44,8 +44,8 @@ void passwords_free(struct passwords *passwords);
 /* Makes the stored forms.  ERR_LIMIT: too long; ERR_SYNTAX: empty or with a NUL. */
 WAITS enum err password_make(struct passwords *passwords, str password,
                              struct password_secret *secret);
-/* Whether PASSWORD is the one behind HASH of ACCOUNT.  HASH "" stands for an unknown account: as slow, and never right.
- * NOW is steady.  ERR_BUSY: too many are waiting. */
+/* Whether PASSWORD is the one behind HASH of ACCOUNT.  HASH "" stands for an unknown account: as
+ * slow, and never right. NOW is steady.  ERR_BUSY: too many are waiting. */
 WAITS enum err password_check(struct passwords *passwords, int64_t account, str hash, str password,
                               instant now, bool *right);
 void passwords_forget(struct passwords *passwords); /* Empties the cache. */

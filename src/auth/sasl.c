@@ -121,8 +121,7 @@ give_keys(struct sasl_server *server)
     keep_names(server);
     if (server->too_long)
         return GSASL_AUTHENTICATION_ERROR;
-    server->known =
-        server->options.find_keys(server->options.arg, sasl_server_name(server), &keys);
+    server->known = server->options.find_keys(server->options.arg, sasl_server_name(server), &keys);
     snprintf(iterations, sizeof(iterations), "%u", keys.iterations);
     gsasl_property_set(server->session, GSASL_SCRAM_ITER, iterations);
     set_property(server->session, GSASL_SCRAM_SALT, keys.salt, SCRAM_SALT_SIZE);
@@ -168,7 +167,8 @@ sasl_server_free(struct sasl_server *server)
     free(server);
 }
 
-/* SCRAM asks for the binding when it starts, before a hook can be set: so it is set as a property. */
+/* SCRAM asks for the binding when it starts, before a hook can be set: so it is set as a property.
+ */
 static void
 set_binding(struct sasl_server *server)
 {

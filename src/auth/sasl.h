@@ -29,7 +29,7 @@ enum sasl_mechanism {
 const char *sasl_mechanism_name(enum sasl_mechanism mechanism);
 bool sasl_mechanism_parse(str name, enum sasl_mechanism *mechanism); /* Any case. */
 
-struct sasl;      /* The library; one for the process. */
+struct sasl; /* The library; one for the process. */
 struct sasl *sasl_new(void);
 void sasl_free(struct sasl *sasl);
 
@@ -45,19 +45,22 @@ struct sasl_server_options {
 enum sasl_state {
     SASL_CONTINUE, /* Send the challenge, read a line, step again. */
     SASL_CHECK,    /* PLAIN, LOGIN: done; name and password wait to be checked. */
-    SASL_PROVED,   /* SCRAM: the peer has proved to be NAME.  The last challenge may hold the server's proof. */
-    SASL_FAILED,   /* Wrong proof or unknown name. */
-    SASL_BROKEN,   /* Not base64, not the mechanism's grammar, too long, or too many steps. */
-    SASL_ABORTED,  /* The client sent "*". */
+    SASL_PROVED, /* SCRAM: the peer has proved to be NAME.  The last challenge may hold the server's
+                    proof. */
+    SASL_FAILED, /* Wrong proof or unknown name. */
+    SASL_BROKEN, /* Not base64, not the mechanism's grammar, too long, or too many steps. */
+    SASL_ABORTED, /* The client sent "*". */
 };
 
 struct sasl_server;
 enum err sasl_server_new(struct sasl *sasl, const struct sasl_server_options *options,
                          struct sasl_server **server);
 void sasl_server_free(struct sasl_server *server); /* Wipes the secrets. */
-/* LINE is base64 without CRLF, "=" for an empty response; NULL for no initial response.  CHALLENGE gets base64.
- * When SASL_PROVED comes with a challenge, it must be sent and the client's empty answer read before success is told. */
-enum sasl_state sasl_server_step(struct sasl_server *server, const str *line, struct buf *challenge);
+/* LINE is base64 without CRLF, "=" for an empty response; NULL for no initial response.  CHALLENGE
+ * gets base64. When SASL_PROVED comes with a challenge, it must be sent and the client's empty
+ * answer read before success is told. */
+enum sasl_state sasl_server_step(struct sasl_server *server, const str *line,
+                                 struct buf *challenge);
 /* Views into the session.  authorize_as is "" unless the client named somebody to act for. */
 str sasl_server_name(const struct sasl_server *server);
 str sasl_server_password(const struct sasl_server *server);
@@ -71,17 +74,22 @@ struct sasl_client_options {
 };
 
 struct sasl_client;
-/* The best of the mechanisms in OFFERED (space-separated) that we speak; SASL_NONE when there is none. */
+/* The best of the mechanisms in OFFERED (space-separated) that we speak; SASL_NONE when there is
+ * none. */
 enum sasl_mechanism sasl_client_choose(str offered);
 enum err sasl_client_new(struct sasl *sasl, const struct sasl_client_options *options,
                          struct sasl_client **client);
 void sasl_client_free(struct sasl_client *client);
-/* True when the first response may go with the AUTH command: call sasl_client_step with CHALLENGE "" for it. */
+/* True when the first response may go with the AUTH command: call sasl_client_step with CHALLENGE
+ * "" for it. */
 bool sasl_client_speaks_first(const struct sasl_client *client);
-/* CHALLENGE is the base64 text after "334 ".  ERR_SYNTAX on a broken challenge, ERR_REFUSED when the
- * server could not prove that it knows the password (SCRAM) or asks for more than SCRAM_ITERATIONS_CLIENT_MAX rounds. */
-enum { SCRAM_ITERATIONS_CLIENT_MAX = 600000 };
+/* CHALLENGE is the base64 text after "334 ".  ERR_SYNTAX on a broken challenge, ERR_REFUSED when
+ * the server could not prove that it knows the password (SCRAM) or asks for more than
+ * SCRAM_ITERATIONS_CLIENT_MAX rounds. */
+enum {
+    SCRAM_ITERATIONS_CLIENT_MAX = 600000
+};
 enum err sasl_client_step(struct sasl_client *client, str challenge, struct buf *response);
-/* Whether the server has proved that it knows the password; true for PLAIN and LOGIN, which prove nothing.
- * When it is false, a success told by the server is not to be believed. */
+/* Whether the server has proved that it knows the password; true for PLAIN and LOGIN, which prove
+ * nothing. When it is false, a success told by the server is not to be believed. */
 bool sasl_client_is_satisfied(const struct sasl_client *client);

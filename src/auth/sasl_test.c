@@ -190,9 +190,9 @@ strange_lines_are_broken_and_never_a_login(void)
     } cases[] = {
         { SASL_PLAIN, S("*"), SASL_ABORTED },
         { SASL_PLAIN, S("!!!!"), SASL_BROKEN },
-        { SASL_PLAIN, S("AGFubg"), SASL_BROKEN },      /* No second NUL. */
-        { SASL_PLAIN, S("AAAA"), SASL_BROKEN },        /* Too many NULs. */
-        { SASL_PLAIN, S("AABwdw=="), SASL_FAILED },    /* No name. */
+        { SASL_PLAIN, S("AGFubg"), SASL_BROKEN },   /* No second NUL. */
+        { SASL_PLAIN, S("AAAA"), SASL_BROKEN },     /* Too many NULs. */
+        { SASL_PLAIN, S("AABwdw=="), SASL_FAILED }, /* No name. */
         { SASL_PLAIN, S("AGE\0Yg=="), SASL_BROKEN },
         { SASL_SCRAM_SHA_256, S("eA=="), SASL_BROKEN },
         { SASL_SCRAM_SHA_256, S("biws"), SASL_BROKEN },
@@ -263,9 +263,8 @@ the_client_takes_the_best_and_refuses_to_compute_for_ever(void)
     CHECK(sasl_client_choose(S("XOAUTH2")) == SASL_NONE);
     buf_init(&response, SASL_LINE_MAX);
     CHECK(sasl_client_new(fixture.sasl,
-                          &(struct sasl_client_options){ .mechanism = SASL_SCRAM_SHA_256,
-                                                         .name = S("a"),
-                                                         .password = S("b") },
+                          &(struct sasl_client_options){
+                              .mechanism = SASL_SCRAM_SHA_256, .name = S("a"), .password = S("b") },
                           &client) == OK);
     CHECK(sasl_client_step(client, S(""), &response) == OK);
     CHECK(response.len > 0);

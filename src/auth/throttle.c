@@ -17,13 +17,18 @@
 enum {
     SETS = 4096,
     WAYS = 8,
-    REMEMBERED = 16, /* Digests in an entry; a circle of more than that counts anew. */
+    REMEMBERED = 16,      /* Digests in an entry; a circle of more than that counts anew. */
     LOCKS_DOUBLE_MAX = 4, /* Repeated locks: 15, 30, 60, 120, 240 minutes. */
 };
 #define DELAY_FIRST MILLISECONDS(500)
-#define DELAY_MAX SECONDS(8)
+#define DELAY_MAX   SECONDS(8)
 
-enum entry_kind { EMPTY, PAIR, NETWORK, ACCOUNT };
+enum entry_kind {
+    EMPTY,
+    PAIR,
+    NETWORK,
+    ACCOUNT
+};
 
 struct entry {
     uint64_t key;
@@ -166,8 +171,8 @@ throttle_failed(struct throttle *throttle, str account, ipaddr client, uint64_t 
 {
     struct keys keys = keys_of(throttle, account, client);
 
-    entry_count(entry_need(throttle, PAIR, keys.pair, keys.account, now), secret,
-                THROTTLE_PAIR_MAX, now);
+    entry_count(entry_need(throttle, PAIR, keys.pair, keys.account, now), secret, THROTTLE_PAIR_MAX,
+                now);
     entry_count(entry_need(throttle, NETWORK, keys.network, 0, now), secret, THROTTLE_NETWORK_MAX,
                 now);
     entry_count(entry_need(throttle, ACCOUNT, keys.account, keys.account, now), secret,

@@ -219,7 +219,8 @@ stmt_bind(struct db_stmt *stmt, int place, const struct db_value *value)
         code = sqlite3_bind_int64(stmt->handle, place, value->number);
         break;
     case DB_TYPE_TEXT:
-        code = sqlite3_bind_text64(stmt->handle, place, bytes, value->bytes.len, SQLITE_STATIC, SQLITE_UTF8);
+        code = sqlite3_bind_text64(stmt->handle, place, bytes, value->bytes.len, SQLITE_STATIC,
+                                   SQLITE_UTF8);
         break;
     case DB_TYPE_BLOB:
         code = sqlite3_bind_blob64(stmt->handle, place, bytes, value->bytes.len, SQLITE_STATIC);
@@ -593,7 +594,9 @@ make_file(const char *path, struct why *why)
     enum err e;
 
     if (fd < 0)
-        return errno == EEXIST ? OK : err_why(why, err_from_errno(errno), "%s: %s", path, strerror(errno));
+        return errno == EEXIST
+                   ? OK
+                   : err_why(why, err_from_errno(errno), "%s: %s", path, strerror(errno));
     close(fd);
     e = sync_parent(path);
     return e ? err_why(why, e, "%s: the directory cannot be synced", path) : OK;

@@ -30,10 +30,10 @@ struct db_options {
     const char *path;              /* Made with mode 0600 when it is not there. */
     const char *const *migrations; /* SQL; after entry N ran, user_version is N + 1. */
     size_t migration_count;
-    unsigned checkpoint_pages;     /* 0: 1000 */
-    bool small_pages;              /* 4 KiB instead of 16: for rows that spread over large indexes. */
-    bool relaxed;                  /* synchronous=NORMAL: a power cut may lose the last commits. */
-    bool small;                    /* One of many: little cache, few readers. */
+    unsigned checkpoint_pages; /* 0: 1000 */
+    bool small_pages;          /* 4 KiB instead of 16: for rows that spread over large indexes. */
+    bool relaxed;              /* synchronous=NORMAL: a power cut may lose the last commits. */
+    bool small;                /* One of many: little cache, few readers. */
 };
 
 /* Opens, migrates forward.  ERR_UNSUPPORTED: the file was written by a newer version.
@@ -52,7 +52,12 @@ WAITS enum err db_read(struct db *db, db_fn fn, void *arg, struct why *why);
 
 /* Parameters. */
 struct db_value {
-    enum { DB_TYPE_NULL, DB_TYPE_INT, DB_TYPE_TEXT, DB_TYPE_BLOB } type;
+    enum {
+        DB_TYPE_NULL,
+        DB_TYPE_INT,
+        DB_TYPE_TEXT,
+        DB_TYPE_BLOB
+    } type;
     int64_t number;
     str bytes;
 };
@@ -88,9 +93,10 @@ db_null(void)
     return (struct db_value){ .type = DB_TYPE_NULL };
 }
 
-/* Binds the values to ?1, ?2, ... of SQL (static text).  The values' bytes must stay until the last step. */
-struct db_stmt *db_query_values(struct db_conn *conn, const char *sql, const struct db_value *values,
-                                size_t count);
+/* Binds the values to ?1, ?2, ... of SQL (static text).  The values' bytes must stay until the last
+ * step. */
+struct db_stmt *db_query_values(struct db_conn *conn, const char *sql,
+                                const struct db_value *values, size_t count);
 #define db_query(conn, sql, ...)                                                                   \
     db_query_values((conn), (sql), (const struct db_value[]){ db_null(), ##__VA_ARGS__ } + 1,      \
                     COUNT_OF(((const struct db_value[]){ db_null(), ##__VA_ARGS__ })) - 1)
@@ -103,7 +109,8 @@ str db_column_text(struct db_stmt *stmt, int column);
 str db_column_blob(struct db_stmt *stmt, int column);
 
 /* Runs SQL that gives no rows, or whose rows do not matter. */
-enum err db_run_values(struct db_conn *conn, const char *sql, const struct db_value *values, size_t count);
+enum err db_run_values(struct db_conn *conn, const char *sql, const struct db_value *values,
+                       size_t count);
 #define db_run(conn, sql, ...)                                                                     \
     db_run_values((conn), (sql), (const struct db_value[]){ db_null(), ##__VA_ARGS__ } + 1,        \
                   COUNT_OF(((const struct db_value[]){ db_null(), ##__VA_ARGS__ })) - 1)

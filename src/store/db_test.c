@@ -161,7 +161,10 @@ struct writer {
     int failed;
 };
 
-enum { WRITERS = 8, WRITES = 50 };
+enum {
+    WRITERS = 8,
+    WRITES = 50
+};
 
 static void *
 write_many(void *arg)

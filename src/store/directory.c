@@ -232,9 +232,8 @@ directory_set_domain(struct db_conn *conn, str name, enum directory_setting sett
 enum err
 directory_find_account(struct db_conn *conn, str address, int64_t *id)
 {
-    return one_int(conn,
-                   db_query(conn, "SELECT id FROM account WHERE address = ?1", db_text(address)), 0,
-                   id);
+    return one_int(
+        conn, db_query(conn, "SELECT id FROM account WHERE address = ?1", db_text(address)), 0, id);
 }
 
 enum err
@@ -264,14 +263,14 @@ directory_remove_account(struct db_conn *conn, str address)
 enum err
 directory_set_password(struct db_conn *conn, const struct directory_account *row)
 {
-    return must_change(conn, db_run(conn,
-                                    "UPDATE account SET password_hash = ?2, scram_iterations = ?3,"
-                                    " scram_salt = ?4, scram_stored_key = ?5,"
-                                    " scram_server_key = ?6 WHERE address = ?1",
-                                    db_text(row->address), db_text(row->password_hash),
-                                    db_int(row->scram_iterations), db_blob(row->scram_salt),
-                                    db_blob(row->scram_stored_key),
-                                    db_blob(row->scram_server_key)));
+    return must_change(conn,
+                       db_run(conn,
+                              "UPDATE account SET password_hash = ?2, scram_iterations = ?3,"
+                              " scram_salt = ?4, scram_stored_key = ?5,"
+                              " scram_server_key = ?6 WHERE address = ?1",
+                              db_text(row->address), db_text(row->password_hash),
+                              db_int(row->scram_iterations), db_blob(row->scram_salt),
+                              db_blob(row->scram_stored_key), db_blob(row->scram_server_key)));
 }
 
 enum err
@@ -314,10 +313,9 @@ directory_remove_sender(struct db_conn *conn, int64_t account, str address)
 enum err
 directory_count_alias(struct db_conn *conn, str address, int64_t *targets)
 {
-    return one_int(conn,
-                   db_query(conn, "SELECT count(*) FROM alias WHERE address = ?1",
-                            db_text(address)),
-                   0, targets);
+    return one_int(
+        conn, db_query(conn, "SELECT count(*) FROM alias WHERE address = ?1", db_text(address)), 0,
+        targets);
 }
 
 enum err
@@ -400,9 +398,8 @@ enum err
 directory_walk_known(struct db_conn *conn, int64_t account, size_t max,
                      bool (*fn)(void *arg, int64_t recipient), void *arg)
 {
-    struct db_stmt *stmt =
-        db_query(conn, "SELECT recipient FROM known WHERE account = ?1 LIMIT ?2", db_int(account),
-                 db_int((int64_t)max));
+    struct db_stmt *stmt = db_query(conn, "SELECT recipient FROM known WHERE account = ?1 LIMIT ?2",
+                                    db_int(account), db_int((int64_t)max));
 
     while (db_step(stmt))
         if (!fn(arg, db_column_int(stmt, 0)))

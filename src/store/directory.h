@@ -39,7 +39,8 @@ struct directory_account {
     instant created;
 };
 
-/* Each is called for every row, in order of names; views last for the call.  False ends the walk with ERR_LIMIT. */
+/* Each is called for every row, in order of names; views last for the call.  False ends the walk
+ * with ERR_LIMIT. */
 struct directory_visitor {
     bool (*domain)(void *arg, const struct directory_domain *row);
     bool (*account)(void *arg, const struct directory_account *row);
@@ -64,7 +65,12 @@ enum err directory_add_domain(struct db_conn *conn, str name);
 enum err directory_remove_domain(struct db_conn *conn, str name);
 /* How many accounts, aliases and alias domains belong to it. */
 enum err directory_domain_uses(struct db_conn *conn, str name, int64_t *uses);
-enum directory_setting { DIRECTORY_ALIAS_OF, DIRECTORY_CATCH_ALL, DIRECTORY_ROUTE, DIRECTORY_LIMIT };
+enum directory_setting {
+    DIRECTORY_ALIAS_OF,
+    DIRECTORY_CATCH_ALL,
+    DIRECTORY_ROUTE,
+    DIRECTORY_LIMIT
+};
 enum err directory_set_domain(struct db_conn *conn, str name, enum directory_setting setting,
                               str value);
 

@@ -25,8 +25,8 @@
 
 enum {
     CHECKPOINT_PAGES = 4000,
-    PAGE_ROWS = 200,     /* Read at once by events_find(). */
-    EXPIRE_ROWS = 2000,  /* Deleted in one transaction. */
+    PAGE_ROWS = 200,    /* Read at once by events_find(). */
+    EXPIRE_ROWS = 2000, /* Deleted in one transaction. */
     FIELD_COUNT = 37,
 };
 #define FLUSH_EVERY MILLISECONDS(200)
@@ -277,7 +277,7 @@ read_last(void *arg, struct db_conn *conn)
     return db_error(conn);
 }
 
-enum err
+WAITS enum err
 events_open(const char *path, struct events **result, struct why *why)
 {
     const struct db_options options = {
@@ -306,7 +306,7 @@ events_open(const char *path, struct events **result, struct why *why)
     return OK;
 }
 
-void
+WAITS void
 events_close(struct events *events)
 {
     if (!events)
@@ -457,7 +457,8 @@ events_run(void *arg)
     while (e != ERR_CANCELLED) {
         e = bell_wait(&events->bell, NEVER);
         if (!e)
-            e = bell_wait(&events->bell, deadline_in(FLUSH_EVERY)); /* Full sooner, or time is over. */
+            e = bell_wait(&events->bell,
+                          deadline_in(FLUSH_EVERY)); /* Full sooner, or time is over. */
         if (events_flush(events) && e != ERR_CANCELLED) {
             e = fiber_sleep(SECONDS(1));
             bell_ring(&events->bell);
@@ -525,8 +526,9 @@ struct find_job {
     "SELECT sequence FROM (SELECT sequence FROM event WHERE" FILTER " AND " side                   \
     " = ?8 AND ?7 = x'' ORDER BY sequence " order " LIMIT ?9)"
 #define BY_ADDRESS(order)                                                                          \
-    SELECT " sequence IN (" ONE_SIDE("sender", order) " UNION " ONE_SIDE("recipient", order) ")"   \
-           " ORDER BY sequence " order " LIMIT ?9"
+    SELECT " sequence IN (" ONE_SIDE("sender", order) " UNION " ONE_SIDE(                          \
+        "recipient", order) ")"                                                                    \
+                            " ORDER BY sequence " order " LIMIT ?9"
 
 static const char *
 find_sql(const struct events_query *query)

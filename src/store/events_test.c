@@ -185,17 +185,43 @@ every_field_comes_back(void)
 
     begin();
     complete = (struct event){
-        .time = SECONDS(1700000000) + 123456789, .kind = EVENT_DEFERRED, .message = id_of(3),
-        .node = S("node1"), .sender = S("a@b.example"), .recipient = S("c@d.example"),
-        .recipient_index = 4, .attempt = 5, .connection = S("conn"), .service = S("smtp"),
-        .stage = S("rcpt"), .account = S("ann@example.org"), .client_ip = S("192.0.2.1"),
-        .helo = S("client.example"), .from_domain = S("b.example"), .to_domain = S("d.example"),
-        .site = S("site"), .route = S("mx"), .egress_ip = S("192.0.2.2"), .mx = S("mx.d.example"),
-        .mx_ip = S("192.0.2.3"), .code = 451, .enhanced = S("4.7.1"), .text = S("later"),
-        .text_raw = S("451 4.7.1 \"later\"\r\n"), .cluster = S("c1"), .class = S("greylisted"),
-        .tls_version = S("TLSv1.3"), .tls_cipher = S("X"), .tls_verify = S("pkix"),
-        .tls_why = S("ok"), .bytes = 1234, .took = MILLISECONDS(7), .next_try = SECONDS(1700000300),
-        .reason = S("because"), .actor = S("root"), .more = S("{\"x\":1}"),
+        .time = SECONDS(1700000000) + 123456789,
+        .kind = EVENT_DEFERRED,
+        .message = id_of(3),
+        .node = S("node1"),
+        .sender = S("a@b.example"),
+        .recipient = S("c@d.example"),
+        .recipient_index = 4,
+        .attempt = 5,
+        .connection = S("conn"),
+        .service = S("smtp"),
+        .stage = S("rcpt"),
+        .account = S("ann@example.org"),
+        .client_ip = S("192.0.2.1"),
+        .helo = S("client.example"),
+        .from_domain = S("b.example"),
+        .to_domain = S("d.example"),
+        .site = S("site"),
+        .route = S("mx"),
+        .egress_ip = S("192.0.2.2"),
+        .mx = S("mx.d.example"),
+        .mx_ip = S("192.0.2.3"),
+        .code = 451,
+        .enhanced = S("4.7.1"),
+        .text = S("later"),
+        .text_raw = S("451 4.7.1 \"later\"\r\n"),
+        .cluster = S("c1"),
+        .class = S("greylisted"),
+        .tls_version = S("TLSv1.3"),
+        .tls_cipher = S("X"),
+        .tls_verify = S("pkix"),
+        .tls_why = S("ok"),
+        .bytes = 1234,
+        .took = MILLISECONDS(7),
+        .next_try = SECONDS(1700000300),
+        .reason = S("because"),
+        .actor = S("root"),
+        .more = S("{\"x\":1}"),
     };
     events_record(events, &complete);
     CHECK(events_flush(events) == OK);
@@ -262,7 +288,10 @@ what_is_old_goes_and_the_rest_stays(void)
     end();
 }
 
-enum { THREADS = 4, EACH = 3000 };
+enum {
+    THREADS = 4,
+    EACH = 3000
+};
 
 static void *
 record_many(void *arg)

@@ -17,9 +17,9 @@ struct mailstore;
 struct mailbox;
 
 enum {
-    MAILBOX_UIDL_SIZE = 48,          /* With its NUL; at most 47 printable characters. */
+    MAILBOX_UIDL_SIZE = 48, /* With its NUL; at most 47 printable characters. */
     MAILBOX_CHUNK = 64 * 1024,
-    MAILBOX_MESSAGES_MAX = 1000000,  /* In one list. */
+    MAILBOX_MESSAGES_MAX = 1000000, /* In one list. */
 };
 
 WAITS enum err mailstore_open(const char *dir, unsigned open_max, struct mailstore **store,
@@ -30,13 +30,13 @@ void mailstore_close(struct mailstore *store);
 /* Makes the file at its first use.  ERR_LIMIT when open_max files are in use. */
 WAITS enum err mailbox_open(struct mailstore *store, int64_t account, struct mailbox **mailbox,
                             struct why *why);
-WAITS void mailbox_close(struct mailbox *mailbox); /* NULL is fine; gives a lock back. */
-void mailbox_drop(struct mailbox **mailbox);       /* For OWN(mailbox). */
+void mailbox_close(struct mailbox *mailbox); /* NULL is fine; gives a lock back. */
+void mailbox_drop(struct mailbox **mailbox); /* For OWN(mailbox). */
 /* Removes an account's mail for ever.  ERR_BUSY while it is open; ERR_NOT_FOUND. */
 WAITS enum err mailbox_remove(struct mailstore *store, int64_t account);
 
 struct mailbox_append {
-    msgid message;      /* With recipient: a second append of the same pair stores nothing. */
+    msgid message; /* With recipient: a second append of the same pair stores nothing. */
     str recipient;
     str folder;         /* "" for INBOX. */
     instant received;   /* Wall time. */
@@ -48,9 +48,14 @@ struct mailbox_append {
     void *arg;
 };
 
-enum mailbox_verdict { MAILBOX_STORED, MAILBOX_DUPLICATE, MAILBOX_OVER_QUOTA };
+enum mailbox_verdict {
+    MAILBOX_STORED,
+    MAILBOX_DUPLICATE,
+    MAILBOX_OVER_QUOTA
+};
 
-/* ERR_FULL when the disk has no room (some is kept back so that deletion stays possible); errors of read. */
+/* ERR_FULL when the disk has no room (some is kept back so that deletion stays possible); errors of
+ * read. */
 WAITS enum err mailbox_append(struct mailbox *mailbox, const struct mailbox_append *append,
                               enum mailbox_verdict *verdict, struct why *why);
 
@@ -93,6 +98,7 @@ struct mailbox_usage {
 };
 WAITS enum err mailbox_usage(struct mailbox *mailbox, struct mailbox_usage *usage);
 
-/* Exclusive access, for POP3.  ERR_BUSY while somebody else holds it; delivery goes on meanwhile. */
+/* Exclusive access, for POP3.  ERR_BUSY while somebody else holds it; delivery goes on meanwhile.
+ */
 enum err mailbox_lock(struct mailbox *mailbox);
 void mailbox_unlock(struct mailbox *mailbox);

@@ -98,7 +98,9 @@ append(struct mailbox *mailbox, unsigned number, size_t size)
     return append_quota(mailbox, number, size, 0);
 }
 
-enum { HEAD = 9 };
+enum {
+    HEAD = 9
+};
 
 /* Whether message UID is the head and SIZE bytes of the source. */
 static bool
@@ -125,8 +127,15 @@ is_whole(struct mailbox *mailbox, int64_t uid, size_t size)
 static void
 messages_of_all_sizes_come_back_as_they_went_in(void)
 {
-    static const size_t sizes[] = { 0, 1, 100, MAILBOX_CHUNK - HEAD - 1, MAILBOX_CHUNK - HEAD,
-                                    MAILBOX_CHUNK, 4 * MAILBOX_CHUNK - HEAD, 1000000, 3333333 };
+    static const size_t sizes[] = { 0,
+                                    1,
+                                    100,
+                                    MAILBOX_CHUNK - HEAD - 1,
+                                    MAILBOX_CHUNK - HEAD,
+                                    MAILBOX_CHUNK,
+                                    4 * MAILBOX_CHUNK - HEAD,
+                                    1000000,
+                                    3333333 };
     struct mailbox_list list = { 0 };
     struct mailbox *mailbox;
 

@@ -19,7 +19,8 @@ temp_dir_make(struct temp_dir *dir)
 {
     const char *base = getenv("TMPDIR");
 
-    snprintf(dir->path, sizeof(dir->path), "%s/outpost-test-XXXXXX", base && base[0] ? base : "/tmp");
+    snprintf(dir->path, sizeof(dir->path), "%s/outpost-test-XXXXXX",
+             base && base[0] ? base : "/tmp");
     must(mkdtemp(dir->path));
 }
 
