@@ -6,6 +6,7 @@
 /* clang-format off */
 const struct noun nouns[] = {
     { "setup",      "Make a configuration and the first account", setup_commands },
+    { "test",       "Send a test message, ask for a route",      test_commands },
     { "config",     "Check, show and explain the configuration", config_commands },
     { "completion", "Completion for shells",                     completion_commands },
     { "help",       "What the commands do",                      help_commands },

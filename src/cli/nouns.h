@@ -9,4 +9,5 @@ extern const struct command completion_commands[];
 extern const struct command config_commands[];
 extern const struct command help_commands[];
 extern const struct command setup_commands[];
+extern const struct command test_commands[];
 extern const struct command version_commands[];

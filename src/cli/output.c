@@ -8,6 +8,7 @@
 #include "cli/output.h"
 
 #include "base/must.h"
+#include "formats/date.h"
 #include "runtime/clock.h"
 
 #include <stdarg.h>
@@ -185,39 +186,6 @@ add_local_time(struct buf *buf, instant time)
         buf_add(buf, str_from(text));
 }
 
-static bool
-take_digits(str *rest, size_t count, int *number)
-{
-    uint64_t value;
-
-    if (rest->len < count || !str_to_u64(str_head(*rest, count), &value))
-        return false;
-    *number = (int)value;
-    *rest = str_skip(*rest, count + 1); /* And the sign behind it. */
-    return true;
-}
-
-/* RFC 3339 in UTC, as json_format_time() writes it. */
-static bool
-parse_time(str text, instant *time)
-{
-    struct tm tm = { 0 };
-    int ms = 0;
-
-    if (text.len < 20 || text.len > 30 || text.ptr[text.len - 1] != 'Z')
-        return false;
-    if (!take_digits(&text, 4, &tm.tm_year) || !take_digits(&text, 2, &tm.tm_mon) ||
-        !take_digits(&text, 2, &tm.tm_mday) || !take_digits(&text, 2, &tm.tm_hour) ||
-        !take_digits(&text, 2, &tm.tm_min) || !take_digits(&text, 2, &tm.tm_sec))
-        return false;
-    if (text.len >= 4 && !take_digits(&text, 3, &ms))
-        return false;
-    tm.tm_year -= 1900;
-    tm.tm_mon -= 1;
-    *time = (instant)timegm(&tm) * SECONDS(1) + MILLISECONDS(ms);
-    return true;
-}
-
 static void
 add_age(struct buf *buf, instant now, instant time)
 {
@@ -271,9 +239,9 @@ add_shown(struct output *out, struct buf *buf, enum column_kind kind, const stru
         add_bytes(buf, (uint64_t)value->number);
     else if (kind == COLUMN_DURATION && is_number)
         add_length(buf, MILLISECONDS(value->number));
-    else if (kind == COLUMN_AGE && value && parse_time(value->text, &time))
+    else if (kind == COLUMN_AGE && value && !date_parse_rfc3339(value->text, &time))
         add_age(buf, out->now, time);
-    else if (kind == COLUMN_TIME && value && parse_time(value->text, &time))
+    else if (kind == COLUMN_TIME && value && !date_parse_rfc3339(value->text, &time))
         add_local_time(buf, time);
     else
         add_plain(buf, value);

@@ -244,6 +244,8 @@ handshake(struct smtp_client *client, const struct smtp_client_options *options,
     smtp_connection_stage(client, SMTP_STAGE_TLS);
     stream_set_deadline(client->stream, deadline_in(client->timeouts.greeting));
     e = stream_start_tls_client(client->stream, options->tls_context, &tls, &failure->why);
+    if (!e && options->on_tls)
+        options->on_tls(options->arg, stream_tls(client->stream));
     if (!e)
         return OK;
     return smtp_connection_fail(client, failure, e == ERR_CANCELLED ? e : ERR_TLS);

@@ -93,6 +93,8 @@ struct smtp_client_options {
     void (*tap)(void *arg, bool output, str bytes);
     /* When a stage begins; NULL: none. */
     void (*on_stage)(void *arg, enum smtp_stage stage);
+    /* When TLS is up, with what the handshake found; NULL: none. */
+    void (*on_tls)(void *arg, const struct tls_info *info);
     void *arg;
 };
 

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* test.c: outpost test: tries things out, and says what it found. */
+#include "cli/nouns.h"
+#include "cli/test_send.h"
+
+/* clang-format off */
+static const struct flag send_flags[] = {
+    { "--server", 's', FLAG_TEXT, "NAME", false, "The server's name or address" },
+    { "--port", 'p', FLAG_NUMBER, "PORT", false, "465 for smtps and 587 for smtp when not given" },
+    { "--type", 't', FLAG_CHOICE, "smtp|smtps", false, "smtps: TLS from the first byte; smtp: plain, then STARTTLS" },
+    { "--tls", 0, FLAG_CHOICE, "required|require|on|may|opportunistic|off", false, "Whether smtp changes to TLS" },
+    { "--verify", 0, FLAG_CHOICE, "pkix|none", false, "Whether the certificate has to be valid for the server" },
+    { "--ca", 0, FLAG_TEXT, "FILE", false, "Believe this CA too" },
+    { "--sni", 0, FLAG_TEXT, "NAME", false, "The name that the certificate has to have" },
+    { "--from", 'f', FLAG_TEXT, "ADDRESS", false, "The sender" },
+    { "--to", 0, FLAG_TEXT, "ADDRESS", true, "The recipient" },
+    { "--auth", 0, FLAG_CHOICE, "auto|none|plain|login|scram-sha-256", false, "How to log in" },
+    { "--user", 'u', FLAG_TEXT, "NAME", false, "The user for the login" },
+    PASSWORD_FLAGS,
+    { "--subject", 0, FLAG_TEXT, "TEXT", false, "The subject" },
+    { "--body", 0, FLAG_TEXT, "FILE", false, "The text of the message" },
+    { "--eml", 0, FLAG_TEXT, "FILE", false, "A whole message instead" },
+    { "--size", 0, FLAG_BYTES, "SIZE", false, "Fill the message up to this size" },
+    { "--helo", 0, FLAG_TEXT, "NAME", false, "The name by which we introduce ourselves" },
+    { "--source", 0, FLAG_TEXT, "IP", false, "The address from which we connect" },
+    { "--ipv4", '4', FLAG_NONE, NULL, false, "Only IPv4" },
+    { "--ipv6", '6', FLAG_NONE, NULL, false, "Only IPv6" },
+    { "--timeout", 0, FLAG_DURATION, "TIME", false, "How long to wait for each answer; 30s when not given" },
+    { "--only-check", 0, FLAG_NONE, NULL, false, "Connect and log in, but send nothing" },
+    { "--verbose", 'v', FLAG_NONE, NULL, false, "Show the dialogue; logins are hidden" },
+    { 0 },
+};
+/* clang-format on */
+
+const struct command test_commands[] = {
+    {
+        .verb = "send",
+        .uses = USES_LIST,
+        .flags = send_flags,
+        .summary = "Send a test message through any server",
+        .text = "Each stage is told as it happens.  When one fails, it says what that means and "
+                "what to change; the exit code is then 1.\n"
+                "A password never stands on the command line, and is only sent over TLS.",
+        .run = test_send,
+        .examples = { "outpost test send --server smtp.example.net --type smtps --user "
+                      "me@example.net "
+                      "--from me@example.net --to you@example.org",
+                      "through a provider; it asks for the password",
+                      "outpost test send --server mx.example.org --port 25 --tls may --from "
+                      "me@example.net --to you@example.org",
+                      "to a mail exchanger, without login" },
+    },
+    { 0 },
+};
