@@ -489,7 +489,8 @@ intake_accept(struct intake *intake, struct verdict *verdict, msgid *id)
         record_rejected(intake, "data", S(""), verdict);
         return OK;
     }
-    limits_commit(take(intake->ticket), clock_now());
+    if (intake->ticket)
+        limits_commit(take(intake->ticket), clock_now());
     queue_add(intake->services->queue, &intake->envelope);
     record_accepted(intake);
     *id = intake->envelope.id;

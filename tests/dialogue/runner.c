@@ -145,21 +145,28 @@ int
 main(int argc, char **argv)
 {
     unsigned passed = 0, failed = 0;
+    char *tls_dir;
 
     if (argc < 3) {
         fprintf(stderr, "usage: dialogue TLS-DIR FILE|DIR...\n");
+        return 64;
+    }
+    tls_dir = realpath(argv[1], NULL);
+    if (!tls_dir) {
+        perror(argv[1]);
         return 64;
     }
     for (int i = 2; i < argc; i++)
         nftw(argv[i], note_file, 16, FTW_PHYS);
     qsort(files, file_count, sizeof(files[0]), by_name);
     for (size_t i = 0; i < file_count; i++) {
-        bool ok = play_in_child(files[i], argv[1]);
+        bool ok = play_in_child(files[i], tls_dir);
 
         printf("%s %s\n", ok ? "ok" : "FAILED", files[i]);
         passed += ok;
         failed += !ok;
     }
+    free(tls_dir);
     printf("%u passed, %u failed\n", passed, failed);
     return failed || !passed ? 1 : 0;
 }
