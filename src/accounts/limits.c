@@ -80,8 +80,8 @@ struct new_known {
 
 struct limits {
     struct accounts *accounts;
-    const struct limits_rules *system_rules;
-    const struct limits_rules *default_rules;
+    struct limits_rules system_rules;
+    struct limits_rules default_rules;
     struct bell bell;
     pthread_mutex_t lock; /* For all below and for all tallies. */
     struct map tallies;
@@ -367,8 +367,8 @@ limits_open(struct accounts *accounts, const struct limits_rules *system,
 
     must(limits);
     limits->accounts = accounts;
-    limits->system_rules = system ? system : &no_rules;
-    limits->default_rules = default_rules ? default_rules : &no_rules;
+    limits->system_rules = system ? *system : no_rules;
+    limits->default_rules = default_rules ? *default_rules : no_rules;
     pthread_mutex_init(&limits->lock, NULL);
     map_init(&limits->tallies, 0);
     e = db_read(accounts_db(accounts), load_all, limits, why);
@@ -424,7 +424,7 @@ find_account_sides(struct limits *limits, struct arena *arena, int64_t id, struc
         return;
     if (!arena_printf(arena, &scope, "account:%lld", (long long)id))
         return;
-    sides[LIMITS_ACCOUNT] = (struct side){ rules_of(account.limit_preset, limits->default_rules),
+    sides[LIMITS_ACCOUNT] = (struct side){ rules_of(account.limit_preset, &limits->default_rules),
                                            tally_need(limits, scope) };
     name = str_skip(account.address, (size_t)(str_find_last(account.address, '@') + 1));
     if (accounts_get_domain(limits->accounts, arena, name, &domain) ||
@@ -442,7 +442,8 @@ find_sides(struct limits *limits, int64_t account, struct side sides[3])
 
     arena_init(&arena, 8192);
     memset(sides, 0, 3 * sizeof(*sides));
-    sides[LIMITS_SYSTEM] = (struct side){ limits->system_rules, tally_need(limits, S("system")) };
+    sides[LIMITS_SYSTEM] =
+        (struct side){ &limits->system_rules, tally_need(limits, S("system")) };
     if (account)
         find_account_sides(limits, &arena, account, sides);
     arena_done(&arena);

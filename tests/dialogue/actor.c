@@ -183,6 +183,8 @@ actor_expect_close(struct actor *actor, struct why *why)
     enum err e;
     str bytes;
 
+    if (!actor->stream)
+        return err_why(why, ERR_CLOSED, "%s is not connected", actor->name);
     stream_set_deadline(actor->stream, deadline_in(PATIENCE));
     e = stream_fill(actor->stream, &bytes);
     if (e == OK)
@@ -190,6 +192,7 @@ actor_expect_close(struct actor *actor, struct why *why)
                        STR_ARG(str_head(bytes, 100)));
     if (e != ERR_CLOSED)
         return err_why(why, e, "wanted the end, but: %s", err_name(e));
+    stream_drop(&actor->stream);
     return OK;
 }
 

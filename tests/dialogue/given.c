@@ -133,7 +133,13 @@ fill_mailbox(struct stage *stage, int64_t account, uint64_t count, struct why *w
     for (uint64_t i = 1; i <= count && !e; i++) {
         char text[256];
         str left = { text, 0 };
-        struct mailbox_append append = { .read = read_text, .arg = &left, .received = SECONDS(i) };
+        struct mailbox_append append = {
+            .message = { { (uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i } },
+            .recipient = S("somebody"),
+            .received = SECONDS(i),
+            .read = read_text,
+            .arg = &left,
+        };
 
         left.len = (size_t)snprintf(text, sizeof(text),
                                     "Subject: number %llu\r\n\r\nbody %llu\r\n.dot\r\n",

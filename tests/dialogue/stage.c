@@ -242,7 +242,8 @@ play_send(struct stage *stage, struct actor *actor, str text, bool line, struct 
     if (!e) {
         e = actor_send(actor, buf_str(&bytes));
         if (e == ERR_CLOSED && !line)
-            e = OK; /* The other side hung up on what is no protocol; what it said can still be read. */
+            e = OK; /* The other side hung up on what is no protocol; what it said can still be
+                       read. */
         if (e)
             e = err_why(why, e, "could not send: %s", err_name(e));
     }

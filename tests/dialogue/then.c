@@ -50,11 +50,15 @@ check_queue(struct stage *stage, str text, struct why *why)
 {
     struct spool_stats stats = { 0 };
     uint64_t wanted = 0;
+    enum err e;
 
     if (take_word(&text, S("has ")) && !take_number(&text, &wanted))
         return err_why(why, ERR_SYNTAX, "the queue has NUMBER | is empty");
     for (unsigned i = 0; i < PATIENCE_SECONDS; i++) {
         sim_settle();
+        e = spool_sync(server_spool(stage->server));
+        if (e)
+            return err_why(why, e, "the spool cannot be written");
         spool_stats(server_spool(stage->server), &stats);
         if (stats.messages == wanted)
             return OK;
