@@ -358,6 +358,16 @@ load_all(void *arg, struct db_conn *conn)
     return directory_walk_usage(conn, piece_number(clock_now()) - PIECES, load_usage, arg);
 }
 
+void
+limits_set_rules(struct limits *limits, const struct limits_rules *system,
+                 const struct limits_rules *default_rules)
+{
+    pthread_mutex_lock(&limits->lock);
+    limits->system_rules = system ? *system : no_rules;
+    limits->default_rules = default_rules ? *default_rules : no_rules;
+    pthread_mutex_unlock(&limits->lock);
+}
+
 WAITS enum err
 limits_open(struct accounts *accounts, const struct limits_rules *system,
             const struct limits_rules *default_rules, struct limits **result, struct why *why)
@@ -367,9 +377,8 @@ limits_open(struct accounts *accounts, const struct limits_rules *system,
 
     must(limits);
     limits->accounts = accounts;
-    limits->system_rules = system ? *system : no_rules;
-    limits->default_rules = default_rules ? *default_rules : no_rules;
     pthread_mutex_init(&limits->lock, NULL);
+    limits_set_rules(limits, system, default_rules);
     map_init(&limits->tallies, 0);
     e = db_read(accounts_db(accounts), load_all, limits, why);
     if (e) {

@@ -35,6 +35,10 @@ const struct limits_rules *limits_preset_at(size_t index);
 WAITS enum err limits_open(struct accounts *accounts, const struct limits_rules *system,
                            const struct limits_rules *default_rules, struct limits **limits,
                            struct why *why);
+/* Other rules from now on; what was counted stays.  The rules are copied, here and by limits_open(); their names
+ * are static text. */
+void limits_set_rules(struct limits *limits, const struct limits_rules *system,
+                      const struct limits_rules *default_rules);
 WAITS void limits_close(struct limits *limits); /* Writes the rest. */
 /* Writes until cancelled: group_start(g, limits_run, limits, "limits"). */
 WAITS void limits_run(void *limits);

@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
-/* control.c: one question to the running server, and its answer line by line.  Start reading at
- * control_ask(). */
+/* control.c: one question to the running server, and its answer line by line.
+ *
+ * What needs no server is answered in this process when there is none (offline.h).  Start reading at
+ * control_ask().
+ */
 #include "cli/control.h"
 
 #include "base/buf.h"
+#include "cli/offline.h"
 #include "config/config.h"
+#include "ops/control_call.h"
 #include "runtime/clock.h"
 #include "runtime/stream.h"
 
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     ANSWER_LINE_MAX = 16 << 20
@@ -24,42 +31,21 @@ cannot_reach(struct call *call, const char *path, const char *why)
                      "cannot reach outpost at %s: %s", path, why);
 }
 
-static int
-connect_server(struct call *call, struct stream **stream, char *path, size_t size)
+/* The line of the request, with its end. */
+static void
+write_request(struct buf *line, const char *command, str args)
 {
-    struct why why = { "" };
-    int exit = call_config(call);
-    enum err e;
-
-    if (exit)
-        return exit;
-    if (!config_data_path(call->config, path, size, "control.sock"))
-        return cannot_reach(call, "control.sock", "the path is too long");
-    e = stream_connect_unix(path, deadline_in(SECONDS(10)), stream, &why);
-    if (e)
-        return cannot_reach(call, path, why.text[0] ? why.text : err_name(e));
-    return EXIT_OK;
-}
-
-static enum err
-send_request(struct stream *stream, const char *command, str args)
-{
+    const struct passwd *user = getpwuid(geteuid());
     struct json_writer writer;
-    struct buf line;
-    enum err e;
 
-    buf_init(&line, ANSWER_LINE_MAX);
-    json_writer_init(&writer, &line);
+    json_writer_init(&writer, line);
     json_begin_object(&writer, NULL);
     json_put_text(&writer, "command", str_from(command));
+    if (user)
+        json_put_text(&writer, "actor", str_from(user->pw_name));
     json_put_raw(&writer, "args", args.len ? args : S("{}"));
     json_end_object(&writer);
-    buf_add_byte(&line, '\n');
-    e = stream_write(stream, buf_str(&line));
-    if (!e)
-        e = stream_flush(stream);
-    buf_done(&line);
-    return e;
+    buf_add_byte(line, '\n');
 }
 
 /* A whole line without its end, however long up to the maximum. */
@@ -140,35 +126,84 @@ take_line(struct answer *answer, str line)
     return ok;
 }
 
+/* The answer over STREAM.  An empty line only says that the server is still there. */
+static int
+ask_stream(struct answer *answer, struct stream *stream, struct buf *line, const char *command)
+{
+    enum err e;
+
+    stream_set_deadline(stream, deadline_in(patience));
+    e = stream_write(stream, buf_str(line));
+    if (!e)
+        e = stream_flush(stream);
+    while (!e && !answer->done) {
+        stream_set_deadline(stream, deadline_in(patience));
+        e = read_line(stream, line);
+        if (!e && line->len && !take_line(answer, buf_str(line)))
+            e = ERR_SYNTAX;
+    }
+    if (e)
+        return call_fail(answer->call, EXIT_PROTOCOL, "bad_answer",
+                         "are server and command of the same version?  outpost version",
+                         "the server did not answer %s to its end: %s", command, err_name(e));
+    return answer->exit;
+}
+
+static enum err
+emit_to_answer(void *arg, str line)
+{
+    return !line.len || take_line(arg, line) ? OK : ERR_SYNTAX;
+}
+
+static enum err
+flush_nothing(void *)
+{
+    return OK;
+}
+
+/* The server is stopped: the command runs here. */
+static int
+ask_ourselves(struct answer *answer, struct buf *line)
+{
+    struct control_carrier carrier = { emit_to_answer, flush_nothing, answer };
+    struct why why = { "" };
+    enum err e = offline_run(answer->call->config, str_trim(buf_str(line)), &carrier, &why);
+
+    if (e && !answer->done)
+        return call_fail(answer->call, control_exit_code(e), "no_access",
+                         "the data directory must be yours, or run this as root", "%s",
+                         why.text[0] ? why.text : err_name(e));
+    return answer->exit;
+}
+
 int
 control_ask(struct call *call, const char *command, str args,
             void (*row)(void *arg, const struct json *row), void *arg, const struct json **final)
 {
     struct answer answer = { .call = call, .row = row, .arg = arg, .final = final };
     struct stream *stream = NULL;
+    struct why why = { "" };
     char path[512] = "";
     struct buf line;
     enum err e;
-    int exit = connect_server(call, &stream, path, sizeof(path));
+    int exit = call_config(call);
 
     if (exit)
         return exit;
-    stream_set_deadline(stream, deadline_in(patience));
+    if (!config_data_path(call->config, path, sizeof(path), "control.sock"))
+        return cannot_reach(call, "control.sock", "the path is too long");
     buf_init(&line, ANSWER_LINE_MAX);
-    e = send_request(stream, command, args);
-    while (!e && !answer.done) {
-        e = read_line(stream, &line);
-        if (!e && !take_line(&answer, buf_str(&line)))
-            e = ERR_SYNTAX;
-    }
-    buf_done(&line);
+    write_request(&line, command, args);
+    e = stream_connect_unix(path, deadline_in(SECONDS(10)), &stream, &why);
+    if (!e)
+        exit = ask_stream(&answer, stream, &line, command);
+    else if (offline_knows(command))
+        exit = ask_ourselves(&answer, &line);
+    else
+        exit = cannot_reach(call, path, why.text[0] ? why.text : err_name(e));
     stream_close(stream);
-    if (e)
-        return call_fail(call, EXIT_PROTOCOL, "bad_answer",
-                         "are server and command of the same version?  outpost version",
-                         "the server at %s did not answer %s to its end: %s", path, command,
-                         err_name(e));
-    return answer.exit;
+    buf_done(&line);
+    return exit;
 }
 
 static void

@@ -5,9 +5,22 @@
 #include "base/base.h"
 #include "cli/command.h"
 
+extern const struct command alias_commands[];
 extern const struct command completion_commands[];
 extern const struct command config_commands[];
+extern const struct command domain_commands[];
 extern const struct command help_commands[];
+extern const struct command queue_commands[];
+extern const struct command reload_commands[];
+extern const struct command route_commands[];
+extern const struct command serve_commands[];
 extern const struct command setup_commands[];
 extern const struct command test_commands[];
+extern const struct command status_commands[];
+extern const struct command trace_commands[];
+extern const struct command user_commands[];
 extern const struct command version_commands[];
+
+/* Also `outpost test route`. */
+int route_test(struct call *call);
+extern const struct flag route_test_flags[];

@@ -9,10 +9,10 @@
 #include <sysexits.h>
 
 static const struct control_command *const tables[] = {
-    status_commands,
-    queue_commands,
-    trace_commands,
-    directory_commands,
+    control_status,
+    control_queue,
+    control_trace,
+    control_directory,
 };
 
 /* What each error means to a script. */

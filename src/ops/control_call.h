@@ -103,7 +103,7 @@ enum {
     CONTROL_NEEDS_EVENTS = 2,
     CONTROL_NEEDS_SERVER = 4,
 };
-extern const struct control_command directory_commands[]; /* Each ends with a NULL name. */
-extern const struct control_command queue_commands[];
-extern const struct control_command trace_commands[];
-extern const struct control_command status_commands[];
+extern const struct control_command control_directory[]; /* Each ends with a NULL name. */
+extern const struct control_command control_queue[];
+extern const struct control_command control_trace[];
+extern const struct control_command control_status[];

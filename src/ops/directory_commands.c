@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
-/* directory_commands.c: user, domain and alias, for the running server and for a stopped one.
+/* control_directory.c: user, domain and alias, for the running server and for a stopped one.
  *
  * Lists are copied out of the directory before they are sent, since sending may wait.  The table at
  * the end names every command and the arguments that it reads.
@@ -606,7 +606,7 @@ alias_rm(struct control_call *call)
 }
 
 /* clang-format off */
-const struct control_command directory_commands[] = {
+const struct control_command control_directory[] = {
     /* name             what it does      needs                         arguments */
     { "user.list",      user_list,        CONTROL_NEEDS_ACCOUNTS }, /* domain */
     { "user.show",      user_show,        CONTROL_NEEDS_ACCOUNTS }, /* address */

@@ -9,6 +9,7 @@
  */
 #include "ops/maildrop_door.h"
 
+#include "accounts/account.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/must.h"
@@ -214,6 +215,38 @@ peer_of(const struct dropped *file, struct intake_peer *peer)
     };
 }
 
+/* A name of this machine, such as root, becomes an address: at our own name if somebody has it
+ * there, otherwise it is the postmaster's, who reads what cron writes. */
+static enum err
+qualify(struct dropped *file, struct recipient *recipient)
+{
+    const struct intake_services *services = file->door->services;
+    const struct config *config = atomic_load(&services->config);
+    struct resolution found;
+    str address;
+    enum err e;
+
+    if (str_find(recipient->address, '@') >= 0)
+        return OK;
+    if (!arena_printf(&file->arena, &address, "%.*s@%.*s", STR_ARG(recipient->address),
+                      STR_ARG(config->server.hostname)))
+        return ERR_LIMIT;
+    e = accounts_resolve(services->accounts, &file->arena, address, &found);
+    if (e)
+        return e;
+    recipient->address = address;
+    if (found.kind != RESOLUTION_NOT_OURS && found.kind != RESOLUTION_UNKNOWN)
+        return OK;
+    if (config->server.postmaster.len) {
+        recipient->address = config->server.postmaster;
+        return OK;
+    }
+    e = accounts_resolve(services->accounts, &file->arena, S("postmaster"), &found);
+    if (!e && found.count)
+        recipient->address = found.targets[0].address;
+    return e;
+}
+
 /* Sender and recipients; *GO is false when nobody is left, or when all must wait. */
 static enum err
 fill_intake(struct dropped *file, struct intake *intake, bool *go, bool *later)
@@ -239,7 +272,9 @@ fill_intake(struct dropped *file, struct intake *intake, bool *go, bool *later)
         return OK;
     }
     for (size_t i = 0; i < envelope->recipient_count && !*later; i++) {
-        e = intake_recipient(intake, &envelope->recipients[i], &verdict);
+        e = qualify(file, &envelope->recipients[i]);
+        if (!e)
+            e = intake_recipient(intake, &envelope->recipients[i], &verdict);
         if (e)
             return e;
         if (verdict_accepts(&verdict))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
-/* queue_commands.c: what waits, why, and what an operator wants done about it.
+/* control_queue.c: what waits, why, and what an operator wants done about it.
  *
  * Every command takes the same words (delivery/queue.h, queue_query_parse()).  The table at the end
  * names the commands and the arguments that they read.
@@ -398,7 +398,7 @@ run_shape(struct control_call *call)
 }
 
 /* clang-format off */
-const struct control_command queue_commands[] = {
+const struct control_command control_queue[] = {
     /* name            what it does  needs                       arguments */
     { "queue.list",    run_list,     CONTROL_NEEDS_SERVER },  /* query max */
     { "queue.show",    run_show,     CONTROL_NEEDS_SERVER },  /* id */

@@ -180,22 +180,31 @@ open_tls(const struct config *config, struct tls_context **tls, struct why *why)
 }
 
 /* The figures of the configuration as the limits want them. */
-static enum err
-open_limits(struct server *server, const struct config *config, struct why *why)
+static void
+find_rules(const struct config *config, struct limits_rules *system, struct limits_rules *standard)
 {
     struct config_limits figures = config_limits(config);
-    struct limits_rules rules = {
+
+    *standard = (struct limits_rules){
         .name = config_preset_name(figures.preset),
         .recipients_per_message = figures.recipients_per_message,
         .messages_per_day = figures.messages_per_day,
         .first_time_per_day = figures.new_recipients_per_day,
     };
-    struct limits_rules system = {
+    *system = (struct limits_rules){
         .name = "system",
         .messages_per_day = figures.system_messages_per_day,
     };
+}
 
-    return limits_open(server->services.accounts, &system, &rules, &server->services.limits, why);
+static enum err
+open_limits(struct server *server, const struct config *config, struct why *why)
+{
+    struct limits_rules system, standard;
+
+    find_rules(config, &system, &standard);
+    return limits_open(server->services.accounts, &system, &standard, &server->services.limits,
+                       why);
 }
 
 static enum err
@@ -222,6 +231,22 @@ open_databases(struct server *server, const struct config *config, struct why *w
     if (!e)
         e = mailstore_open(path, MAILBOXES_OPEN_MAX, &services->mailboxes, why);
     return e;
+}
+
+/* On a thread of the pool: opening reads and syncs files. */
+struct opening {
+    struct server *server;
+    const struct config *config;
+    struct why *why;
+    enum err result;
+};
+
+static void
+open_on_thread(void *arg)
+{
+    struct opening *opening = arg;
+
+    opening->result = open_databases(opening->server, opening->config, opening->why);
 }
 
 static enum err
@@ -397,8 +422,12 @@ server_start(const struct server_options *options, struct server **server, struc
         supervisor_say(options->notify_fd, SUPERVISOR_WAITING, NULL);
         e = lock_data(options, &made->lock, why);
     }
-    if (!e)
-        e = open_databases(made, options->config, why);
+    if (!e) {
+        struct opening opening = { made, options->config, why, OK };
+
+        offload(open_on_thread, &opening);
+        e = opening.result;
+    }
     if (!e)
         e = open_spool(made, options->config, why);
     if (!e)
@@ -463,6 +492,22 @@ keep_old(struct server *server, struct config *config, struct tls_context *tls)
     server->old_count = count;
 }
 
+/* The new snapshot everywhere. */
+static void
+publish(struct server *server, struct config *config, struct tls_context *tls)
+{
+    struct limits_rules system, standard;
+
+    keep_old(server, server_config(server), server->tls);
+    atomic_store(&server->services.config, config);
+    server->tls = tls;
+    find_rules(config, &system, &standard);
+    limits_set_rules(server->services.limits, &system, &standard);
+    doors_reload(server->doors, config, tls);
+    queue_reload(server->services.queue, config);
+    log_set_level(config->log.level);
+}
+
 enum err
 server_reload(struct server *server, struct why *why)
 {
@@ -487,12 +532,7 @@ server_reload(struct server *server, struct why *why)
         config_unref(new);
         return e;
     }
-    atomic_store(&server->services.config, new);
-    keep_old(server, old, server->tls);
-    server->tls = tls;
-    doors_reload(server->doors, new, tls);
-    queue_reload(server->services.queue, new);
-    log_set_level(new->log.level);
+    publish(server, new, tls);
     record(server, EVENT_ADMIN, "reload");
     return OK;
 }

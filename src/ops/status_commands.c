@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
-/* status_commands.c: how the server is, and what it is told about itself. */
+/* control_status.c: how the server is, and what it is told about itself. */
 #include "accounts/account.h"
 #include "accounts/limits.h"
 #include "config/config.h"
@@ -112,6 +112,21 @@ put_spool(struct json_writer *writer, struct spool *spool)
     json_end_object(writer);
 }
 
+/* What happened since midnight UTC. */
+static void
+put_today(struct json_writer *writer, struct events *events)
+{
+    static const enum event_kind kinds[] = { EVENT_ACCEPTED, EVENT_REJECTED, EVENT_DELIVERED,
+                                             EVENT_DEFERRED, EVENT_BOUNCED,  EVENT_EXPIRED };
+    uint64_t counts[EVENT_KIND_COUNT];
+
+    events_today(events, counts);
+    json_begin_object(writer, "today");
+    for (size_t i = 0; i < COUNT_OF(kinds); i++)
+        json_put_int(writer, event_kind_name(kinds[i]), (int64_t)counts[kinds[i]]);
+    json_end_object(writer);
+}
+
 static enum err
 run_status(struct control_call *call)
 {
@@ -130,6 +145,7 @@ run_status(struct control_call *call)
     put_doors(writer, server);
     put_queue(writer, call->context->queue);
     put_spool(writer, server_spool(server));
+    put_today(writer, call->context->events);
     put_restricted(call, writer);
     if (dropped)
         json_put_int(writer, "events_dropped", (int64_t)dropped);
@@ -204,7 +220,7 @@ run_route(struct control_call *call)
 }
 
 /* clang-format off */
-const struct control_command status_commands[] = {
+const struct control_command control_status[] = {
     { "status",        run_status,   CONTROL_NEEDS_SERVER },
     { "ping",          run_ping,     0 },
     { "reload",        run_reload,   CONTROL_NEEDS_SERVER },

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
-/* trace_commands.c: what happened, from the event record.
+/* control_trace.c: what happened, from the event record.
  *
  * A row is an event as event_to_json() writes it.  Events are copied as text before they are sent,
  * since sending may wait.  The table at the end names the commands and the arguments that they
@@ -230,7 +230,7 @@ run_follow(struct control_call *call)
 }
 
 /* clang-format off */
-const struct control_command trace_commands[] = {
+const struct control_command control_trace[] = {
     /* name            what it does  needs                      arguments */
     { "trace.search",  run_search,   CONTROL_NEEDS_EVENTS }, /* id address account kind since until limit oldest_first */
     { "trace.show",    run_show,     CONTROL_NEEDS_EVENTS }, /* id */

@@ -140,13 +140,19 @@ fiber_or_thread(void)
     return loop->running;
 }
 
+static bool
+is_cancelled(const struct fiber *fiber)
+{
+    return fiber->group->cancelled || (fiber->idle && fiber->group->idle_cancelled);
+}
+
 enum err
 fiber_park(instant deadline, bool shielded)
 {
     struct loop *loop = loop_self();
     struct fiber *fiber = loop->running;
 
-    if (!shielded && fiber->group->cancelled)
+    if (!shielded && is_cancelled(fiber))
         return ERR_CANCELLED;
     if (deadline != NEVER)
         timer_set(loop, &fiber->timer, deadline);
@@ -344,6 +350,18 @@ group_cancel(struct group *group)
 }
 
 void
+group_cancel_idle(struct group *group)
+{
+    group->idle_cancelled = true;
+    list_each(item, &group->fibers) {
+        struct fiber *fiber = CONTAINER_OF(item, struct fiber, in_group);
+
+        if (fiber->idle && !fiber->shielded)
+            fiber_wake(fiber, ERR_CANCELLED);
+    }
+}
+
+void
 group_join(struct group *group)
 {
     if (group->count == 0)
@@ -372,7 +390,16 @@ fiber_cancelled(void)
 {
     struct fiber *fiber = fiber_self();
 
-    return fiber && fiber->group->cancelled;
+    return fiber && is_cancelled(fiber);
+}
+
+void
+fiber_set_idle(bool idle)
+{
+    struct fiber *fiber = fiber_self();
+
+    if (fiber)
+        fiber->idle = idle;
 }
 
 enum err

@@ -39,6 +39,7 @@ struct group {
     struct link fibers;
     unsigned count;
     bool cancelled;
+    bool idle_cancelled;
     struct fiber *joiner;
     struct fiber *owner;  /* Whose cancellation this group inherits; NULL outside a fiber. */
     struct link in_owner; /* While it has fibers. */
@@ -48,11 +49,15 @@ void group_init(struct group *group);
 /* Starts FN(ARG) in a new fiber on the current loop.  NAME is static text.  ERR_LIMIT when there is
  * no memory for another stack; ERR_CANCELLED in a cancelled group. */
 enum err group_start(struct group *group, void (*fn)(void *), void *arg, const char *name);
+/* Cancels its fibers that are idle, and later each that becomes so; the others go on. */
+void group_cancel_idle(struct group *group);
 void group_cancel(struct group *group); /* All waits of its fibers return ERR_CANCELLED. */
 WAITS void group_join(
     struct group *group); /* Until all its fibers have returned; not cut short by cancellation. */
 WAITS void group_stop(struct group *group); /* Cancel, then join. */
 
+/* Whether the current fiber is between two units of work, where it does no harm to end: group_cancel_idle(). */
+void fiber_set_idle(bool idle);
 /* Whether the current fiber was cancelled. */
 bool fiber_cancelled(void);
 WAITS enum err fiber_sleep(duration time); /* OK when the time has passed. */

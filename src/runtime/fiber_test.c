@@ -340,12 +340,47 @@ a_descriptor_can_be_waited_for(void)
     wait_for_pipe(NULL);
 }
 
+static void
+sleep_busy_then_idle(void *arg)
+{
+    enum err *results = arg;
+
+    results[0] = fiber_sleep(MILLISECONDS(20));
+    fiber_set_idle(true);
+    results[1] = fiber_sleep(MINUTES(1));
+}
+
+static void
+cancel_the_idle(void *arg)
+{
+    enum err results[2] = { ERR_IO, ERR_IO };
+    struct group group;
+    enum err e;
+
+    (void)arg;
+    group_init(&group);
+    e = group_start(&group, sleep_busy_then_idle, results, "busy");
+    CHECK(!e);
+    fiber_yield();
+    group_cancel_idle(&group);
+    group_join(&group);
+    CHECK(results[0] == OK);
+    CHECK(results[1] == ERR_CANCELLED);
+}
+
+static void
+only_idle_fibers_are_cut_short_by_group_cancel_idle(void)
+{
+    run(cancel_the_idle, NULL);
+}
+
 int
 main(void)
 {
     RUN(fibers_take_turns);
     RUN(cancellation_cuts_a_wait_short);
     RUN(cancellation_reaches_groups_of_groups);
+    RUN(only_idle_fibers_are_cut_short_by_group_cancel_idle);
     RUN(sleep_lasts_as_long_as_asked);
     RUN(a_deadline_ends_a_wait);
     RUN(latches_open_across_threads);

@@ -245,6 +245,7 @@ close_shard(void *arg)
 
     timer_unset(loop_self(), &shard->retry);
     watch_remove(loop_self(), &shard->watch);
+    group_cancel_idle(&shard->conversations);
     step_done(shard->listener);
 }
 

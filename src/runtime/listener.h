@@ -33,7 +33,8 @@ enum err listener_start_sim(const struct endpoint *endpoint, const struct listen
                             void (*handler)(void *arg, struct stream *stream), void *arg,
                             struct listener **listener);
 unsigned listener_connections(const struct listener *listener);
-/* Stops accepting; conversations go on. */
+/* Stops accepting.  Idle conversations (fiber_set_idle()) are cancelled, now or when they become so; the others
+ * go on. */
 WAITS void listener_close(struct listener *listener);
 /* Stops accepting, gives conversations until DEADLINE to end, cancels the rest, joins, frees. */
 WAITS void listener_stop(struct listener *listener, instant deadline);

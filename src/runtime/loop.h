@@ -68,6 +68,7 @@ struct fiber {
     enum err wake; /* Why it was woken. */
     bool parked;
     bool shielded; /* This wait is not cut short by cancellation. */
+    bool idle;     /* Between two units of work. */
     bool has_sim_from;
     ipaddr sim_from; /* Of the simulated network: whence it connects. */
 };

@@ -262,18 +262,41 @@ struct events {
     pthread_mutex_t lock; /* For all below. */
     struct copies queue;
     int64_t last_sequence;
+    int64_t day; /* Since 1970, UTC: of the counts. */
+    uint64_t counts[EVENT_KIND_COUNT];
     uint64_t dropped;
     bool flushing;
     struct link waiting; /* Of struct flush_wait. */
 };
 
+/* Under the lock. */
+static void
+count_event(struct events *events, enum event_kind kind, instant time)
+{
+    if (time / DAYS(1) != events->day) {
+        events->day = time / DAYS(1);
+        memset(events->counts, 0, sizeof(events->counts));
+    }
+    if ((size_t)kind < EVENT_KIND_COUNT)
+        events->counts[kind]++;
+}
+
+/* Where the record ends, and what has happened today, as far as that is found quickly. */
 static enum err
 read_last(void *arg, struct db_conn *conn)
 {
+    struct events *events = arg;
+    instant now = clock_now();
     struct db_stmt *stmt = db_query(conn, "SELECT max(sequence) FROM event");
 
-    *(int64_t *)arg = db_step(stmt) ? db_column_int(stmt, 0) : 0;
+    events->last_sequence = db_step(stmt) ? db_column_int(stmt, 0) : 0;
     db_reset(stmt);
+    events->day = now / DAYS(1);
+    memset(events->counts, 0, sizeof(events->counts));
+    stmt = db_query(conn, "SELECT kind FROM event WHERE sequence >= ?1 LIMIT ?2",
+                    db_int((now - now % DAYS(1)) / 1000), db_int(EVENTS_COUNTED_AT_START));
+    while (db_step(stmt))
+        count_event(events, (enum event_kind)db_column_int(stmt, 0), now);
     return db_error(conn);
 }
 
@@ -296,7 +319,7 @@ events_open(const char *path, struct events **result, struct why *why)
     list_init(&events->waiting);
     e = db_open(&options, &events->db, why);
     if (!e)
-        e = db_read(events->db, read_last, &events->last_sequence, why);
+        e = db_read(events->db, read_last, events, why);
     if (e) {
         db_close(events->db);
         free(events);
@@ -326,6 +349,17 @@ events_dropped(const struct events *events)
 }
 
 void
+events_today(struct events *events, uint64_t counts[EVENT_KIND_COUNT])
+{
+    pthread_mutex_lock(&events->lock);
+    if (clock_now() / DAYS(1) == events->day)
+        memcpy(counts, events->counts, sizeof(events->counts));
+    else
+        memset(counts, 0, sizeof(events->counts));
+    pthread_mutex_unlock(&events->lock);
+}
+
+void
 events_record(struct events *events, const struct event *event)
 {
     struct copy *copy = copy_new(event);
@@ -334,6 +368,7 @@ events_record(struct events *events, const struct event *event)
     if (!copy->event.time)
         copy->event.time = clock_now();
     pthread_mutex_lock(&events->lock);
+    count_event(events, event->kind, copy->event.time);
     if (events->queue.bytes + copy->size > EVENTS_QUEUE_BYTES_MAX) {
         __atomic_fetch_add(&events->dropped, 1, __ATOMIC_RELAXED);
         free(take(copy));

@@ -114,6 +114,9 @@ void events_record(struct events *events, const struct event *event);
 WAITS void events_run(void *events);
 /* Until all that was recorded before is written. */
 WAITS enum err events_flush(struct events *events);
+/* How often each kind has happened since midnight UTC; after a start of a very busy server, at least. */
+enum { EVENTS_COUNTED_AT_START = 200000 };
+void events_today(struct events *events, uint64_t counts[EVENT_KIND_COUNT]);
 uint64_t events_dropped(const struct events *events);
 
 struct events_query {

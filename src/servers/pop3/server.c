@@ -8,6 +8,7 @@
 #include "config/config.h"
 #include "intake/intake.h"
 #include "runtime/clock.h"
+#include "runtime/fiber.h"
 #include "runtime/stream.h"
 #include "runtime/tls.h"
 #include "servers/connections.h"
@@ -123,7 +124,9 @@ next_command(struct pop3_session *s)
     str line;
 
     stream_set_deadline(s->stream, deadline_in(s->config->pop3.idle_timeout));
+    fiber_set_idle(!s->deleted_count);
     e = stream_read_line(s->stream, MIN(line_max, (size_t)STREAM_READ_BUFFER), &line);
+    fiber_set_idle(false);
     if (e == ERR_LIMIT)
         return swallow_line(s);
     if (e)

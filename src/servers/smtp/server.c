@@ -149,7 +149,9 @@ next_command(struct smtp_session *s)
     str line;
 
     smtp_session_deadline(s, limits->command_timeout);
+    fiber_set_idle(!s->intake);
     e = stream_read_line(s->stream, MIN(line_max, (size_t)STREAM_READ_BUFFER), &line);
+    fiber_set_idle(false);
     if (e == ERR_LIMIT)
         return swallow_line(s);
     if (e)
