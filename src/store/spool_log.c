@@ -4,6 +4,7 @@
  *   DIR/lock              held by the one process that has the spool open
  *   DIR/segments/NUMBER   segments: a header, then records, one after the other
  *   DIR/bodies/NUMBER     bodies too large for a record, named in their message's record
+ *   DIR/index/NUMBER      what is in a segment, to make restarts quick (spool_index.c)
  *   DIR/quarantine/       copies of what was found damaged
  *
  * A segment has a life for each time that it is used; each life has an epoch, higher than all
@@ -131,6 +132,7 @@ segment_discard(struct spool *spool, struct segment *segment)
     }
     if (e)
         log_warning("spool: cannot remove segment %u: %s", segment->slot, err_name(e));
+    index_remove(spool, segment->slot);
     free(segment);
 }
 
@@ -322,6 +324,8 @@ active_close(struct spool *spool, bool broken)
     spool->prev.prev_clean = 1;
     active->broken = broken;
     spool->active = NULL;
+    if (!broken)
+        index_write(spool, active);
 }
 
 /* A free segment of the right size, or a new one. */
@@ -363,6 +367,7 @@ log_rotate(struct spool *spool)
     segment_list_add(&spool->used, segment);
     pthread_mutex_unlock(&spool->lock);
     spool->active = segment;
+    index_begin(spool);
     return OK;
 }
 
@@ -638,6 +643,8 @@ flush_group(struct spool *spool, struct record_list *left)
     pthread_mutex_lock(&spool->lock);
     group_apply(spool, &group);
     pthread_mutex_unlock(&spool->lock);
+    for (const struct record *record = group.first; record; record = record->next)
+        index_add(spool, record);
     records_release(group.first, OK);
     return OK;
 }

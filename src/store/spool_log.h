@@ -3,13 +3,16 @@
  *
  * spool_record.c: bytes of headers and records     spool_table.c: the live messages in memory
  * spool_log.c: segments, groups, the flusher       spool_clean.c: making segments free
- * spool_open.c: what is found after a restart      spool_draft.c, spool_body.c, spool.c: the calls
+ * spool_index.c: what is in a segment, in short    spool_open.c, spool_scan.c, spool_replay.c:
+ * restart spool_draft.c, spool_body.c, spool.c: the calls
  */
 #pragma once
 
 #include "base/base.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/instant.h"
+#include "base/map.h"
 #include "base/msgid.h"
 #include "base/str.h"
 #include "runtime/wait.h"
@@ -70,6 +73,7 @@ struct entry {
     uint8_t state; /* enum entry_state; 0: an empty place of the table. */
     bool damaged : 1;
     bool moving : 1;
+    bool told : 1; /* While opening. */
 };
 static_assert(sizeof(struct entry) == 64, "the memory budget of a message");
 
@@ -205,6 +209,7 @@ struct spool {
     uint32_t clean_shard;
     bool failing; /* The last group failed, and was logged. */
     struct iovec *parts;
+    struct buf index; /* Of the active segment. */
 };
 
 /* spool_record.c */
@@ -215,6 +220,8 @@ void record_head_encode(const struct record_head *head, uint64_t salt,
 /* False when these bytes are not a head of the segment with EPOCH and SALT at AT. */
 bool record_head_decode(const char bytes[RECORD_HEAD_SIZE], uint64_t epoch, uint64_t salt,
                         uint32_t at, struct record_head *head);
+/* The place that a head claims to be at. */
+uint32_t record_head_at(const char bytes[RECORD_HEAD_SIZE]);
 uint64_t record_inline_size(const struct record_head *head);
 /* With head and padding. */
 uint64_t record_size(const struct record_head *head);
@@ -267,17 +274,38 @@ void clean_work(struct spool *spool);
 void quarantine_bytes(struct spool *spool, uint64_t epoch, uint64_t offset, str bytes);
 
 /* spool_scan.c */
-/* What is found while the segments are read at opening. */
+/* The headers that were found at opening. */
 struct findings {
-    struct segment_header *headers; /* All that were found, whole. */
+    struct segment_header *headers;
     size_t header_count;
     uint64_t tail_epoch;
 };
 /* Opens the segments: those that may hold something to USED, in order, the others to FREE. */
 enum err scan_segments(struct spool *spool, struct findings *findings, struct why *why);
+
+/* spool_replay.c */
 /* Reads SEGMENT's records into the table, and sets its end. */
-enum err scan_records(struct spool *spool, const struct findings *findings, struct segment *segment,
-                      struct why *why);
+enum err replay_segment(struct spool *spool, const struct findings *findings,
+                        struct segment *segment, struct why *why);
+/* Who is to be told what is live. */
+struct telling {
+    void (*found)(void *arg, const struct spool_entry *entry);
+    void *arg;
+    struct map *notes; /* Those whose message was not met yet. */
+};
+/* Tells of the messages that stand in SEGMENT, and marks their entries. */
+enum err tell_segment(struct spool *spool, const struct findings *findings,
+                      const struct segment *segment, const struct telling *telling);
+
+/* spool_index.c */
+void index_begin(struct spool *spool);
+void index_add(struct spool *spool, const struct record *record);
+/* SEGMENT was closed in order. */
+void index_write(struct spool *spool, const struct segment *segment);
+/* The index of SEGMENT, which ends at END, in malloc'ed BYTES; false when there is no good one. */
+bool index_load(struct spool *spool, const struct segment *segment, uint64_t end, char **bytes,
+                uint64_t *size);
+void index_remove(struct spool *spool, uint32_t slot);
 
 /* spool_body.c: none of these parks.  With NOW they return ERR_BUSY rather than wait for the
  * device; a fiber then does the same by offload(). */

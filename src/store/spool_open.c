@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* spool_open.c: opening and closing.
  *
- * Opening reads the segments (spool_scan.c), compares the messages with the body files, tells the
- * caller what there is, and begins a new segment: the one that was written to at the crash is never
- * continued.  Whatever is done here can be interrupted by a crash and done again.
- * Start at spool_open().
+ * Opening reads the segments (spool_scan.c, spool_replay.c), compares the messages with the body
+ * files, tells the caller what there is, and begins a new segment: the one that was written to at
+ * the crash is never continued.  Whatever is done here can be interrupted by a crash and done
+ * again. Start at spool_open().
  */
 #include "store/spool_log.h"
 
@@ -106,6 +106,8 @@ make_dirs(struct spool *spool, struct why *why)
         e = make_dir(spool, "/segments");
     if (!e)
         e = make_dir(spool, "/bodies");
+    if (!e)
+        e = make_dir(spool, "/index");
     if (!e)
         e = make_dir(spool, "/quarantine");
     if (!e)
@@ -251,28 +253,7 @@ close_last(struct spool *spool, const struct findings *findings)
     segment_list_add(&spool->free, last);
 }
 
-static enum err
-read_log(struct spool *spool, struct why *why)
-{
-    struct findings findings = {};
-    enum err e;
-
-    e = scan_segments(spool, &findings, why);
-    for (struct segment *segment = spool->used.first; !e && segment; segment = segment->next)
-        e = scan_records(spool, &findings, segment, why);
-    if (!e)
-        e = take_stock(spool, why);
-    if (!e)
-        close_last(spool, &findings);
-    free(findings.headers);
-    return e;
-}
-
-struct telling {
-    void (*found)(void *arg, const struct spool_entry *entry);
-    void *arg;
-};
-
+/* One message of which the segments did not tell. */
 static void
 tell_entry(struct spool *spool, struct entry *entry, void *arg)
 {
@@ -282,6 +263,10 @@ tell_entry(struct spool *spool, struct entry *entry, void *arg)
     struct spool_entry told = { .id = entry->id, .body_size = entry->body_size };
     struct message_text text = {};
 
+    if (entry->told) {
+        entry->told = false;
+        return;
+    }
     if (message_read_text(spool, segment, entry->base, note_segment, entry->note, false, &text))
         entry->damaged = true;
     told.envelope = text.envelope;
@@ -289,6 +274,58 @@ tell_entry(struct spool *spool, struct entry *entry, void *arg)
     told.damaged = entry->damaged;
     telling->found(telling->arg, &told);
     free(text.block);
+}
+
+/* Tells of all live messages, segment by segment, the newest first. */
+static enum err
+tell_all(struct spool *spool, const struct findings *findings, struct telling *telling,
+         struct why *why)
+{
+    const struct segment **segments = calloc(spool->used.count + 1, sizeof(*segments));
+    struct map notes;
+    size_t count = 0;
+    size_t at = 0;
+    str key;
+    void *note;
+    enum err e = OK;
+
+    must(segments);
+    map_init(&notes, 0);
+    telling->notes = &notes;
+    for (const struct segment *segment = spool->used.first; segment; segment = segment->next)
+        segments[count++] = segment;
+    while (!e && count) {
+        count--;
+        if (segments[count]->live)
+            e = tell_segment(spool, findings, segments[count], telling);
+    }
+    while (map_next(&notes, &at, &key, &note))
+        free(note);
+    map_done(&notes);
+    free(segments);
+    if (e)
+        return err_why(why, e, "cannot read the segments in %s again: %s", spool->dir, err_name(e));
+    each_entry(spool, tell_entry, telling);
+    return OK;
+}
+
+static enum err
+read_log(struct spool *spool, struct telling *telling, struct why *why)
+{
+    struct findings findings = {};
+    enum err e;
+
+    e = scan_segments(spool, &findings, why);
+    for (struct segment *segment = spool->used.first; !e && segment; segment = segment->next)
+        e = replay_segment(spool, &findings, segment, why);
+    if (!e)
+        e = take_stock(spool, why);
+    if (!e && telling->found)
+        e = tell_all(spool, &findings, telling, why);
+    if (!e)
+        close_last(spool, &findings);
+    free(findings.headers);
+    return e;
 }
 
 /* A new segment; a full disk is no reason not to start, there is only nothing taken in. */
@@ -333,6 +370,7 @@ spool_free(struct spool *spool)
     if (spool->lock_file >= 0)
         spool->disk->close(spool->disk, spool->lock_file);
     table_done(spool);
+    buf_done(&spool->index);
     free(spool->by_slot);
     free(spool->unlinks);
     pthread_mutex_destroy(&spool->lock);
@@ -375,7 +413,7 @@ spool_open(const struct spool_options *options,
            void (*found)(void *arg, const struct spool_entry *entry), void *arg,
            struct spool **opened, struct why *why)
 {
-    struct telling telling = { found, arg };
+    struct telling telling = { found, arg, NULL };
     struct spool *spool;
     enum err e;
 
@@ -386,15 +424,13 @@ spool_open(const struct spool_options *options,
     if (!e)
         e = take_lock(spool, why);
     if (!e)
-        e = read_log(spool, why);
+        e = read_log(spool, &telling, why);
     if (!e)
         e = begin_segment(spool, why);
     if (e) {
         spool_free(spool);
         return e;
     }
-    if (found)
-        each_entry(spool, tell_entry, &telling);
     clean_work(spool);
     if (spool->stats.torn || spool->stats.damaged || spool->stats.bodies_missing)
         log_warning("spool: %" PRIu64 " messages; %" PRIu64 " places torn by a crash, %" PRIu64

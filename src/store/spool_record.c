@@ -157,6 +157,14 @@ record_head_decode(const char bytes[RECORD_HEAD_SIZE], uint64_t epoch, uint64_t 
            record_inline_size(head) <= SEGMENT_BYTES_MAX;
 }
 
+uint32_t
+record_head_at(const char bytes[RECORD_HEAD_SIZE])
+{
+    const char *at = bytes + 16;
+
+    return get_u32(&at);
+}
+
 uint64_t
 record_inline_size(const struct record_head *head)
 {

@@ -1,20 +1,14 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
-/* spool_scan.c: reading the segments after a restart.
+/* spool_scan.c: which segments there are after a restart, and in what order they count.
  *
- * A segment is walked from record to record.  Where there is none, the walk looks for the next one
- * in steps of 8 bytes; the salt keeps it from taking a mail's bytes for a record.  What it passes
- * is a hole.  A hole in the last group of a segment that was not closed in order is what a crash
- * leaves: nobody had been told that these records are durable.  Any other hole is damage: it
- * is counted, logged, and its bytes are kept in quarantine/.
- *
- * Segments are read in the order of their epochs, so messages come before their notes and
- * tombstones, and copies that were moved forward after their originals.  Start at scan_records().
+ * A segment's header stands in it twice, and what matters of it once more in its successor's.  A
+ * segment of which nothing is known any more is put aside.  Start at scan_segments(); the records
+ * in them are read by spool_replay.c.
  */
 #include "store/spool_log.h"
 
 #include "base/must.h"
 #include "runtime/log.h"
-#include "store/spool_crc.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -29,26 +23,6 @@ struct slots {
     uint32_t *slots;
     size_t count;
     size_t capacity;
-};
-
-/* One walk through the bytes of a segment. */
-struct walk {
-    const struct segment *segment;
-    const char *bytes;
-    uint64_t limit;
-    uint64_t at;     /* Where to look next. */
-    uint64_t hole;   /* Where the hole before the record began. */
-    uint64_t record; /* Where the record is. */
-    struct record_head head;
-};
-
-/* A segment whose records are being read. */
-struct scan {
-    struct spool *spool;
-    struct segment *segment;
-    const char *bytes;
-    uint64_t limit;
-    uint64_t torn_from; /* From here on holes are a crash's. */
 };
 
 static void
@@ -219,183 +193,5 @@ scan_segments(struct spool *spool, struct findings *findings, struct why *why)
         findings->tail_epoch = MAX(findings->tail_epoch, header->tail_epoch);
     }
     sort_segments(spool, findings);
-    return OK;
-}
-
-/* The next record, or false at the limit; then [hole, limit) is the last hole. */
-static bool
-walk_next(struct walk *walk)
-{
-    const struct segment *segment = walk->segment;
-
-    walk->hole = walk->at;
-    for (uint64_t at = walk->at; at + RECORD_HEAD_SIZE <= walk->limit; at += 8) {
-        if (!record_head_decode(walk->bytes + at, segment->epoch, segment->salt, (uint32_t)(at / 8),
-                                &walk->head))
-            continue;
-        if (record_size(&walk->head) > walk->limit - at)
-            continue;
-        walk->record = at;
-        walk->at = at + record_size(&walk->head);
-        return true;
-    }
-    return false;
-}
-
-static bool
-content_is_good(const char *record, const struct record_head *head, bool *text_is_good)
-{
-    uint64_t body = record_inline_size(head);
-    const char *text = record + RECORD_HEAD_SIZE + body;
-
-    *text_is_good =
-        crc32c(0, text, (size_t)head->envelope_size + head->note_size) == head->text_crc;
-    if (!*text_is_good)
-        return false;
-    return !body || crc32c(0, record + RECORD_HEAD_SIZE, (size_t)body) == head->body_crc;
-}
-
-static void
-replay_message(struct scan *scan, const struct record_head *head, bool good)
-{
-    struct spool *spool = scan->spool;
-    struct entry *entry = table_find(spool, head->id);
-    bool damaged = !good || head->flags & RECORD_DAMAGED;
-
-    if (entry && damaged && !entry->damaged && !good)
-        return; /* A copy that got lost on its way forward; the original is still there. */
-    if (!entry) {
-        entry = table_insert(spool, head->id);
-        entry->state = ENTRY_LIVE;
-    }
-    entry->damaged = damaged;
-    entry->body_size = head->body_size;
-    entry->file = head->file;
-    entry->base = (struct place){ scan->segment->slot, head->at };
-    entry->base_bytes = (uint32_t)record_size(head);
-    if (head->version >= entry->note_version) {
-        entry->note = (struct place){};
-        entry->note_bytes = 0;
-        entry->note_version = head->version;
-    }
-}
-
-static void
-replay(struct scan *scan, const struct record_head *head, bool good)
-{
-    struct spool *spool = scan->spool;
-    struct entry *entry = table_find(spool, head->id);
-
-    if (head->type == RECORD_MESSAGE) {
-        replay_message(scan, head, good);
-    } else if (head->type == RECORD_FORGET && entry) {
-        table_remove(spool, entry);
-    } else if (head->type == RECORD_NOTE && entry && good && head->version > entry->note_version) {
-        entry->note = (struct place){ scan->segment->slot, head->at };
-        entry->note_bytes = (uint32_t)record_size(head);
-        entry->note_version = head->version;
-    }
-}
-
-/* Bytes from START to END are not what was written. */
-static void
-report_hole(struct scan *scan, uint64_t start, uint64_t end)
-{
-    if (start >= end)
-        return;
-    if (start >= scan->torn_from) {
-        scan->spool->stats.torn++;
-        return;
-    }
-    scan->spool->stats.damaged++;
-    quarantine_bytes(scan->spool, scan->segment->epoch, start,
-                     (str){ scan->bytes + start, (size_t)(end - start) });
-}
-
-/* Up to where the segment counts, and from where on a crash may have torn it. */
-static void
-find_limits(struct scan *scan, const struct findings *findings)
-{
-    const struct segment *segment = scan->segment;
-    struct walk walk = { segment, scan->bytes, segment->size, SEGMENT_HEADER_SIZE, 0, 0, {} };
-    bool clean = false;
-
-    scan->limit = segment->size;
-    for (size_t i = 0; i < findings->header_count; i++)
-        if (findings->headers[i].prev_epoch == segment->epoch &&
-            findings->headers[i].prev_slot == segment->slot) {
-            scan->limit = MIN(scan->limit, findings->headers[i].prev_end);
-            clean = findings->headers[i].prev_clean != 0;
-        }
-    walk.limit = scan->limit;
-    scan->torn_from = clean ? scan->limit : SEGMENT_HEADER_SIZE;
-    while (!clean && walk_next(&walk))
-        scan->torn_from = MAX(scan->torn_from, (uint64_t)walk.head.group * 8);
-    /* Behind the last record of a segment that was not closed there is nothing. */
-    if (!clean)
-        scan->limit = walk.hole;
-}
-
-static enum err
-load(struct spool *spool, const struct segment *segment, char **bytes)
-{
-    size_t got;
-    enum err e;
-
-    *bytes = malloc((size_t)segment->size + 1);
-    must(*bytes);
-    e = spool->disk->read(spool->disk, segment->file, *bytes, (size_t)segment->size, 0, false,
-                          &got);
-    if (!e && got < segment->size)
-        memset(*bytes + got, 0, (size_t)segment->size - got);
-    return e;
-}
-
-/* A segment without a successor may hold records that were never synced: the process died, and they
- * are in the page cache.  They are made durable before anything is built on them. */
-static enum err
-settle(struct spool *spool, const struct findings *findings, const struct segment *segment)
-{
-    for (size_t i = 0; i < findings->header_count; i++)
-        if (findings->headers[i].prev_epoch == segment->epoch &&
-            findings->headers[i].prev_slot == segment->slot)
-            return OK;
-    return spool->disk->settle(spool->disk, segment->file);
-}
-
-enum err
-scan_records(struct spool *spool, const struct findings *findings, struct segment *segment,
-             struct why *why)
-{
-    struct scan scan = { .spool = spool, .segment = segment };
-    char *bytes = NULL;
-    enum err e;
-
-    e = settle(spool, findings, segment);
-    if (!e)
-        e = load(spool, segment, &bytes);
-    if (e) {
-        free(bytes);
-        return err_why(
-            why, e,
-            "cannot read %s/segments/%08u (%s); copy the spool to another disk, as far as "
-            "it can be read, and start from there",
-            spool->dir, segment->slot, err_name(e));
-    }
-    scan.bytes = bytes;
-    find_limits(&scan, findings);
-    struct walk walk = { segment, bytes, scan.limit, SEGMENT_HEADER_SIZE, 0, 0, {} };
-    while (walk_next(&walk)) {
-        bool text_is_good;
-        bool good = content_is_good(bytes + walk.record, &walk.head, &text_is_good);
-        report_hole(&scan, walk.hole, walk.record);
-        if (!good)
-            report_hole(&scan, walk.record, walk.at);
-        if (good || walk.record < scan.torn_from)
-            replay(&scan, &walk.head, good);
-    }
-    report_hole(&scan, walk.hole, scan.limit);
-    segment->end = MAX(scan.limit, (uint64_t)SEGMENT_HEADER_SIZE);
-    free(bytes);
     return OK;
 }

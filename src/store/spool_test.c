@@ -561,6 +561,36 @@ rot_in_a_header_is_healed_from_its_copy_or_its_successor(void)
 }
 
 static void
+a_restart_reads_the_index_and_not_the_bodies(void)
+{
+    struct disk_sim *sim = disk_sim_new(20);
+    struct spool *spool = open_small(sim);
+    struct body *body = NULL;
+
+    for (unsigned i = 1; i <= 60; i++)
+        CHECK(put(spool, i, 3000) == OK);
+    CHECK(spool_note(spool, id_of(1), S("noted")) == OK);
+    CHECK(spool_forget(spool, id_of(3)) == OK);
+    spool_close(spool);
+    /* Damage in a body is not met at the restart, but when the body is read. */
+    CHECK(disk_sim_flip(sim, DIR_SIM "/segments/00000001", 4096 + 500, 4));
+    spool = open_small(sim);
+    CHECK(found_count == 59 && stats_of(spool).damaged == 0);
+    CHECK(strcmp(found_with(id_of(1))->note, "noted") == 0);
+    CHECK(strcmp(found_with(id_of(2))->envelope, "envelope 2") == 0);
+    CHECK(body_open(spool, id_of(1), &body) == ERR_CORRUPT);
+    CHECK(body_is_right(spool, 2, 3000, 4096) && note_is(spool, 1, "noted"));
+    spool_close(spool);
+    /* A damaged index is not believed: the segment itself is read, and the damage met. */
+    CHECK(disk_sim_flip(sim, DIR_SIM "/index/00000001", 300, 1));
+    spool = open_small(sim);
+    CHECK(found_count == 59 && stats_of(spool).damaged == 1);
+    CHECK(found_with(id_of(1))->damaged);
+    spool_close(spool);
+    disk_sim_free(sim);
+}
+
+static void
 a_missing_body_file_is_reported(void)
 {
     struct disk_sim *sim = disk_sim_new(17);
@@ -662,7 +692,7 @@ remove_file(void *dir, str name)
 static void
 remove_tree(const char *spool)
 {
-    static const char *const parts[] = { "/segments", "/bodies", "/quarantine", "" };
+    static const char *const parts[] = { "/segments", "/bodies", "/index", "/quarantine", "" };
     char path[128];
 
     snprintf(path, sizeof(path), "%s/lock", spool);
@@ -729,6 +759,7 @@ main(void)
     RUN(rot_in_a_body_is_reported_and_never_served);
     RUN(rot_in_a_head_costs_one_message_and_is_kept_in_quarantine);
     RUN(rot_in_a_header_is_healed_from_its_copy_or_its_successor);
+    RUN(a_restart_reads_the_index_and_not_the_bodies);
     RUN(a_missing_body_file_is_reported);
     RUN(bytes_of_a_mail_are_not_taken_for_records);
     RUN(a_spool_is_opened_once_at_a_time);
