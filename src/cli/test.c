@@ -50,5 +50,17 @@ const struct command test_commands[] = {
                       "me@example.net --to you@example.org",
                       "to a mail exchanger, without login" },
     },
+    {
+        .verb = "route",
+        .args = "ADDRESS",
+        .args_min = 1,
+        .args_max = 1,
+        .uses = USES_SERVER,
+        .flags = route_test_flags,
+        .summary = "Say where mail for an address would go, and why",
+        .text = "Nothing is sent; the running server is asked.",
+        .run = route_test,
+        .examples = { "outpost test route eve@example.net", "its way from here" },
+    },
     { 0 },
 };
