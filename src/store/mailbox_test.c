@@ -8,6 +8,7 @@
 #include "check.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 static struct temp_dir dir;
 static struct mailstore *store;
@@ -400,6 +401,26 @@ reading_what_is_gone_is_told(void)
     end();
 }
 
+/* Otherwise a full disk could not be cleaned up. */
+static void
+deleting_needs_little_room(void)
+{
+    struct mailbox *mailbox;
+    struct stat before;
+    struct stat after;
+    int64_t uid = 1;
+
+    begin_with(4);
+    mailbox = mailbox_of(1);
+    CHECK(append(mailbox, 1, 12000000) == MAILBOX_STORED);
+    CHECK(stat(temp_dir_file(&dir, "1.db-wal"), &before) == 0);
+    CHECK(mailbox_delete(mailbox, &uid, 1, NULL) == OK);
+    CHECK(stat(temp_dir_file(&dir, "1.db-wal"), &after) == 0);
+    CHECK(after.st_size - before.st_size < 1000000);
+    mailbox_close(mailbox);
+    end();
+}
+
 static void
 several_thousand_messages_list_at_once(void)
 {
@@ -441,6 +462,7 @@ main(void)
     RUN(open_files_are_bounded);
     RUN(a_removed_mailbox_is_gone);
     RUN(reading_what_is_gone_is_told);
+    RUN(deleting_needs_little_room);
     RUN(several_thousand_messages_list_at_once);
     return check_end();
 }
