@@ -132,7 +132,10 @@ go_by_rule(struct route *route, const struct config_route *rule, const char *kin
     route->relay = rule->to;
     route->connections_max = rule->connections_max;
     route->because = because;
-    set_key(route, kind, rule->name);
+    set_key(route, kind,
+            rule->name.len      ? rule->name
+            : rule->to.host.len ? rule->to.host
+                                : rule->to.path);
 }
 
 static enum err

@@ -613,6 +613,7 @@ void
 schedule_site_succeeded(struct schedule *schedule, struct schedule_site *site)
 {
     site->failures = 0;
+    site->works = true;
     site->reason[0] = '\0';
     if (site->limit < schedule->limits.site_slots && ++site->successes >= SITE_SUCCESSES_PER_SLOT) {
         site->successes = 0;
@@ -633,12 +634,13 @@ schedule_site_failed(struct schedule *schedule, struct schedule_site *site, str 
     if (site->paused_until != 0)
         return site->paused_until;
     /* The caller's own slot is among those in use. */
-    if (site->running > 1 && site->failures == 0) {
-        site->failures++;
+    if (site->running > 1 && site->works) {
+        site->works = false;
         site->limit = MAX(1U, MIN(site->limit, site->running) - 1);
         site_update(schedule, site);
         return now;
     }
+    site->works = false;
     site->failures++;
     site->limit = MAX(1U, site->limit / 2);
     site->paused_until = schedule_retry_at(schedule, site->failures, now);

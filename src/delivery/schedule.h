@@ -91,7 +91,8 @@ struct schedule_site {
     unsigned target_count;
     unsigned running;     /* Slots in use. */
     unsigned limit;       /* Adaptive, 1 to site_slots. */
-    unsigned failures;    /* In a row. */
+    unsigned failures;       /* Pauses in a row. */
+    bool works;              /* A success came after the last failure. */
     unsigned successes;   /* Since the limit was last changed. */
     instant paused_until; /* 0: not backing off. */
     char reason[160];     /* Why it backs off. */

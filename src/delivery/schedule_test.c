@@ -278,6 +278,7 @@ a_refusal_beside_working_connections_lowers_the_limit(void)
         add(&schedule, i, i, "mx:strict.example", 1, T0);
     site = schedule_take_site(&schedule);
     CHECK(schedule_take_site(&schedule) == site);
+    schedule_site_succeeded(&schedule, site);
     CHECK(schedule_site_failed(&schedule, site, S("421 too many"), T0) == T0);
     CHECK(site->limit == 1 && site->paused_until == 0);
     schedule_site_release(&schedule, site);
@@ -287,6 +288,26 @@ a_refusal_beside_working_connections_lowers_the_limit(void)
         schedule_site_succeeded(&schedule, site);
     }
     CHECK(site->limit == 2 && schedule_take_site(&schedule) == site);
+    schedule_site_release(&schedule, site);
+    schedule_site_release(&schedule, site);
+    schedule_done(&schedule);
+}
+
+static void
+connections_that_fail_together_are_one_failure(void)
+{
+    struct schedule schedule;
+    struct schedule_site *site;
+    instant until;
+
+    schedule_init(&schedule, &limits, 1);
+    for (unsigned i = 1; i <= 50; i++)
+        add(&schedule, i, i, "mx:dead.example", 1, T0);
+    site = schedule_take_site(&schedule);
+    CHECK(schedule_take_site(&schedule) == site);
+    until = schedule_site_failed(&schedule, site, S("refused"), T0);
+    CHECK(until > T0 && until < T0 + MINUTES(6));
+    CHECK(schedule_site_failed(&schedule, site, S("refused"), T0) == until);
     schedule_site_release(&schedule, site);
     schedule_site_release(&schedule, site);
     schedule_done(&schedule);
@@ -336,6 +357,7 @@ main(void)
     RUN(a_recipient_is_reported_late_and_then_over);
     RUN(domains_with_the_same_hosts_share_a_site);
     RUN(a_refusal_beside_working_connections_lowers_the_limit);
+    RUN(connections_that_fail_together_are_one_failure);
     RUN(operators_hold_release_and_retry);
     RUN(a_waiting_recipient_is_small);
     return check_end();
