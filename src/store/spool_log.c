@@ -39,6 +39,7 @@
 #include "runtime/clock.h"
 #include "runtime/log.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -713,6 +714,8 @@ enum err
 log_start(struct spool *spool)
 {
     pthread_condattr_t attributes;
+    sigset_t all;
+    sigset_t before;
     bool failed;
 
     spool->parts = calloc((size_t)GROUP_RECORDS_MAX * PARTS_PER_RECORD, sizeof(*spool->parts));
@@ -723,7 +726,11 @@ log_start(struct spool *spool)
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&spool->wake, &attributes);
     pthread_condattr_destroy(&attributes);
+    /* Signals are for the threads that expect them. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
     failed = pthread_create(&spool->flusher, NULL, flusher_run, spool) != 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failed)
         spool->inline_flush = true;
     return failed ? ERR_LIMIT : OK;

@@ -660,26 +660,6 @@ enum {
     ROUNDS = 100
 };
 
-static void *
-work(void *arg)
-{
-    struct spool *spool = *(struct spool **)arg;
-    static unsigned next_worker;
-    unsigned base = 1000 + __atomic_fetch_add(&next_worker, 1, __ATOMIC_RELAXED) * ROUNDS;
-
-    for (unsigned i = 0; i < ROUNDS; i++) {
-        if (put(spool, base + i, i % 10 == 0 ? 20000 : 2000))
-            return NULL;
-        if (!body_is_right(spool, base + i, i % 10 == 0 ? 20000 : 2000, 5000))
-            return NULL;
-        if (spool_note_later(spool, id_of(base + i), S("noted")))
-            return NULL;
-        if (i % 2 && spool_forget_later(spool, id_of(base + i)))
-            return NULL;
-    }
-    return arg;
-}
-
 static void
 remove_file(void *dir, str name)
 {
@@ -705,38 +685,149 @@ remove_tree(const char *spool)
     }
 }
 
-static void
-threads_share_groups_on_the_real_disk(void)
-{
-    char dir[] = "/tmp/spool_test_XXXXXX";
+/* A spool on the real disk, and threads that use it. */
+struct real {
+    char dir[32];
     char path[64];
-    struct spool_options options = { .segment_bytes = 256 << 10, .inline_max = 16384 };
-    struct spool *spool = NULL;
+    struct spool_options options;
+    struct spool *spool;
+    unsigned next_worker;
+};
+
+static void
+real_open(struct real *real, size_t inline_max)
+{
     struct why why = {};
+
+    snprintf(real->dir, sizeof(real->dir), "/tmp/spool_test_XXXXXX");
+    CHECK(mkdtemp(real->dir) != NULL);
+    snprintf(real->path, sizeof(real->path), "%s/spool", real->dir);
+    real->options = (struct spool_options){ .dir = real->path,
+                                            .segment_bytes = 256 << 10,
+                                            .inline_max = inline_max };
+    CHECK(spool_open(&real->options, NULL, NULL, &real->spool, &why) == OK);
+}
+
+static void
+real_reopen(struct real *real)
+{
+    struct why why = {};
+
+    spool_close(real->spool);
+    found_count = 0;
+    CHECK(spool_open(&real->options, remember, NULL, &real->spool, &why) == OK);
+    CHECK(stats_of(real->spool).damaged == 0 && stats_of(real->spool).torn == 0);
+}
+
+static void
+real_run(struct real *real, void *(*fn)(void *))
+{
     pthread_t threads[WORKERS];
 
-    CHECK(mkdtemp(dir) != NULL);
-    snprintf(path, sizeof(path), "%s/spool", dir);
-    options.dir = path;
-    CHECK(spool_open(&options, NULL, NULL, &spool, &why) == OK);
     for (int i = 0; i < WORKERS; i++)
-        pthread_create(&threads[i], NULL, work, &spool);
+        CHECK(pthread_create(&threads[i], NULL, fn, real) == 0);
     for (int i = 0; i < WORKERS; i++) {
         void *result = NULL;
         pthread_join(threads[i], &result);
         CHECK(result != NULL);
     }
-    CHECK(stats_of(spool).groups < stats_of(spool).records);
-    spool_close(spool);
-    found_count = 0;
-    CHECK(spool_open(&options, remember, NULL, &spool, &why) == OK);
+}
+
+static void
+real_close(struct real *real)
+{
+    spool_close(real->spool);
+    remove_tree(real->path);
+    CHECK(rmdir(real->dir) == 0);
+}
+
+/* The first message number of the calling worker. */
+static unsigned
+worker_base(struct real *real)
+{
+    return 1000 + __atomic_fetch_add(&real->next_worker, 1, __ATOMIC_RELAXED) * ROUNDS;
+}
+
+static void *
+commit_and_forget_half(void *arg)
+{
+    struct real *real = arg;
+    struct spool *spool = real->spool;
+    unsigned base = worker_base(real);
+
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        size_t size = i % 10 == 0 ? 20000 : 2000;
+        if (put(spool, base + i, size) || !body_is_right(spool, base + i, size, 5000) ||
+            spool_note_later(spool, id_of(base + i), S("noted")))
+            return NULL;
+        if (i % 2 && spool_forget_later(spool, id_of(base + i)))
+            return NULL;
+    }
+    return arg;
+}
+
+static void
+threads_share_groups_on_the_real_disk(void)
+{
+    struct real real = {};
+
+    real_open(&real, 16384);
+    real_run(&real, commit_and_forget_half);
+    CHECK(stats_of(real.spool).groups < stats_of(real.spool).records);
+    real_reopen(&real);
     CHECK(found_count == WORKERS * ROUNDS / 2);
     for (size_t i = 0; i < found_count; i++)
         CHECK(strcmp(found[i].note, "noted") == 0 && !found[i].damaged);
-    CHECK(stats_of(spool).damaged == 0 && stats_of(spool).torn == 0);
-    spool_close(spool);
-    remove_tree(path);
-    CHECK(rmdir(dir) == 0);
+    real_close(&real);
+}
+
+/* One old message, read again and again, noted, and forgotten while it is open; many pass by. */
+static void *
+hold_one(void *arg)
+{
+    struct real *real = arg;
+    struct spool *spool = real->spool;
+    unsigned base = worker_base(real);
+    unsigned held = base;
+    OWN(body) body = NULL;
+
+    if (put(spool, held, 40000))
+        return NULL;
+    for (unsigned i = 1; i < ROUNDS; i++) {
+        if (put(spool, base + i, 9000) || !body_is_right(spool, held, 40000, 7000) ||
+            spool_note_later(spool, id_of(held), S("held")))
+            return NULL;
+        if (i % 25) {
+            if (spool_forget_later(spool, id_of(base + i)))
+                return NULL;
+            continue;
+        }
+        /* The held one changes; it is forgotten while somebody has it open. */
+        body_drop(&body);
+        if (body_open(spool, id_of(held), &body) || spool_forget(spool, id_of(held)))
+            return NULL;
+        if (put(spool, held = base + i + 500 * ROUNDS, 40000) ||
+            spool_forget_later(spool, id_of(base + i)))
+            return NULL;
+    }
+    return arg;
+}
+
+static void
+the_log_is_cleaned_while_it_is_read_and_forgotten(void)
+{
+    struct real real = {};
+
+    real_open(&real, 65536);
+    real_run(&real, hold_one);
+    CHECK(spool_sync(real.spool) == OK);
+    CHECK(stats_of(real.spool).messages == WORKERS);
+    CHECK(stats_of(real.spool).bytes_moved > 0);
+    real_reopen(&real);
+    CHECK(found_count == WORKERS);
+    for (size_t i = 0; i < found_count; i++)
+        CHECK(!found[i].damaged && found[i].body_size == 40000);
+    real_close(&real);
 }
 
 int
@@ -764,5 +855,6 @@ main(void)
     RUN(bytes_of_a_mail_are_not_taken_for_records);
     RUN(a_spool_is_opened_once_at_a_time);
     RUN(threads_share_groups_on_the_real_disk);
+    RUN(the_log_is_cleaned_while_it_is_read_and_forgotten);
     return check_end();
 }
