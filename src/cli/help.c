@@ -70,7 +70,8 @@ help_command(FILE *file, const struct noun *noun, const struct command *c)
     if (c->examples[0])
         fprintf(file, "\nExamples:\n");
     for (size_t i = 0; i + 1 < COUNT_OF(c->examples) && c->examples[i]; i += 2)
-        fprintf(file, "  %s\n      %s\n", c->examples[i], c->examples[i + 1]);
+        fprintf(file, c->examples[i + 1][0] ? "  %s\n      %s\n" : "  %s\n", c->examples[i],
+                c->examples[i + 1]);
 }
 
 void
@@ -217,7 +218,8 @@ manual_command(FILE *file, const struct noun *noun, const struct command *c)
     for (size_t i = 0; i + 1 < COUNT_OF(c->examples) && c->examples[i]; i += 2) {
         fputs(".Pp\nExample:\n.Dl ", file);
         print_troff(file, c->examples[i]);
-        print_troff(file, c->examples[i + 1]);
+        if (c->examples[i + 1][0])
+            print_troff(file, c->examples[i + 1]);
     }
 }
 

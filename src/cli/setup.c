@@ -517,15 +517,15 @@ setup(struct call *call)
 
 /* clang-format off */
 static const struct flag setup_flags[] = {
-    { "--dev", 0, FLAG_NONE, NULL, false, "A server for tests: loopback, ports with a 2 in front, no root, all below one directory" },
+    { "--dev", 0, FLAG_NONE, NULL, false, "A server for tests: on loopback, with a 2 before each port" },
     { "--data", 0, FLAG_TEXT, "DIR", false, "Where everything lives" },
     { "--hostname", 0, FLAG_TEXT, "NAME", false, "The name of the server" },
-    { "--relay", 0, FLAG_TEXT, "URL", false, "Send everything by this smarthost, such as smtps://ann@smtp.example.net" },
-    { "--relay-password-file", 0, FLAG_TEXT, "FILE", false, "Where the first line is the password for --relay" },
+    { "--relay", 0, FLAG_TEXT, "URL", false, "Send everything by this smarthost" },
+    { "--relay-password-file", 0, FLAG_TEXT, "FILE", false, "Its first line is the password for --relay" },
     { "--route", 0, FLAG_TEXT, "DOMAIN=URL", true, "Send mail for DOMAIN by this next hop" },
-    { "--route-password-file", 0, FLAG_TEXT, "DOMAIN=FILE", true, "Where the first line is the password for the route of DOMAIN" },
+    { "--route-password-file", 0, FLAG_TEXT, "DOMAIN=FILE", true, "The same for the route of DOMAIN" },
     { "--trust", 0, FLAG_TEXT, "CIDR", true, "Let this network send without login" },
-    { "--listen", 0, FLAG_TEXT, "NAME=ADDR:PORT", true, "Where smtp, submission, submissions, pop3 or pop3s listens" },
+    { "--listen", 0, FLAG_TEXT, "NAME=ADDR:PORT", true, "Where smtp, submission, submissions, pop3, pop3s listen" },
     { "--dns", 0, FLAG_TEXT, "ADDR:PORT", true, "Ask this resolver instead of the roots" },
     { "--key", 0, FLAG_CHOICE, "ec|rsa", false, "The kind of the certificate's key" },
     { "--force", 0, FLAG_NONE, NULL, false, "Write the configuration anew although there is one" },

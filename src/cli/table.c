@@ -14,7 +14,7 @@ const struct flag common_flags[] = {
 };
 
 static const struct flag config_flags[] = {
-    { "--config", 'c', FLAG_TEXT, "FILE", false, "The configuration; otherwise OUTPOST_CONFIG or /etc/outpost/outpost.conf" },
+    { "--config", 'c', FLAG_TEXT, "FILE", false, "The configuration, otherwise that of OUTPOST_CONFIG" },
     { NULL, 0, FLAG_NONE, NULL, false, NULL },
 };
 static const struct flag changes_flags[] = {
