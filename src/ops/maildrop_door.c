@@ -215,35 +215,52 @@ peer_of(const struct dropped *file, struct intake_peer *peer)
     };
 }
 
-/* A name of this machine, such as root, becomes an address: at our own name if somebody has it
- * there, otherwise it is the postmaster's, who reads what cron writes. */
+static bool
+is_known(const struct resolution *found)
+{
+    return found->kind != RESOLUTION_NOT_OURS && found->kind != RESOLUTION_UNKNOWN;
+}
+
+/* Who reads what nobody else gets: the postmaster of the configuration if he lives here, or else
+ * the first account. */
+static enum err
+find_postmaster(struct dropped *file, const struct config *config, str *address)
+{
+    struct accounts *accounts = file->door->services->accounts;
+    struct resolution found;
+    enum err e;
+
+    *address = config->server.postmaster;
+    e = accounts_resolve(accounts, &file->arena, *address, &found);
+    if (e || is_known(&found))
+        return e;
+    *address = S("postmaster");
+    e = accounts_resolve(accounts, &file->arena, *address, &found);
+    if (!e && found.count)
+        *address = found.targets[0].address;
+    return e;
+}
+
+/* A name of this machine, such as root, with our host name behind it or nothing: when nobody has it
+ * as an address it is the postmaster's, who reads what cron writes. */
 static enum err
 qualify(struct dropped *file, struct recipient *recipient)
 {
     const struct intake_services *services = file->door->services;
     const struct config *config = atomic_load(&services->config);
+    ssize_t at = str_find_last(recipient->address, '@');
     struct resolution found;
-    str address;
     enum err e;
 
-    if (str_find(recipient->address, '@') >= 0)
-        return OK;
-    if (!arena_printf(&file->arena, &address, "%.*s@%.*s", STR_ARG(recipient->address),
-                      STR_ARG(config->server.hostname)))
+    if (at < 0 && !arena_printf(&file->arena, &recipient->address, "%.*s@%.*s",
+                                STR_ARG(recipient->address), STR_ARG(config->server.hostname)))
         return ERR_LIMIT;
-    e = accounts_resolve(services->accounts, &file->arena, address, &found);
-    if (e)
-        return e;
-    recipient->address = address;
-    if (found.kind != RESOLUTION_NOT_OURS && found.kind != RESOLUTION_UNKNOWN)
+    if (at >= 0 &&
+        !str_eq_nocase(str_skip(recipient->address, (size_t)at + 1), config->server.hostname))
         return OK;
-    if (config->server.postmaster.len) {
-        recipient->address = config->server.postmaster;
-        return OK;
-    }
-    e = accounts_resolve(services->accounts, &file->arena, S("postmaster"), &found);
-    if (!e && found.count)
-        recipient->address = found.targets[0].address;
+    e = accounts_resolve(services->accounts, &file->arena, recipient->address, &found);
+    if (!e && !is_known(&found))
+        e = find_postmaster(file, config, &recipient->address);
     return e;
 }
 
@@ -373,7 +390,9 @@ send_report(struct dropped *file, bool *told)
     if (!recipient.address.len)
         return OK;
     peer_of(file, &peer);
-    e = intake_begin(file->door->services, &peer, &intake);
+    e = qualify(file, &recipient);
+    if (!e)
+        e = intake_begin(file->door->services, &peer, &intake);
     if (!e)
         e = intake_sender(intake, &sender, &verdict);
     if (!e && verdict_accepts(&verdict))

@@ -233,22 +233,6 @@ open_databases(struct server *server, const struct config *config, struct why *w
     return e;
 }
 
-/* On a thread of the pool: opening reads and syncs files. */
-struct opening {
-    struct server *server;
-    const struct config *config;
-    struct why *why;
-    enum err result;
-};
-
-static void
-open_on_thread(void *arg)
-{
-    struct opening *opening = arg;
-
-    opening->result = open_databases(opening->server, opening->config, opening->why);
-}
-
 static enum err
 open_spool(struct server *server, const struct config *config, struct why *why)
 {
@@ -273,9 +257,25 @@ open_spool(struct server *server, const struct config *config, struct why *why)
         e = queue_new(&queue, &services->queue, why);
     if (!e)
         e = spool_open(&spool, queue_found, services->queue, &services->spool, why);
-    if (!e)
-        e = queue_start(services->queue, services->spool, why);
     return e;
+}
+
+/* On a thread of the pool: opening reads and syncs files. */
+struct opening {
+    struct server *server;
+    const struct config *config;
+    struct why *why;
+    enum err result;
+};
+
+static void
+open_on_thread(void *arg)
+{
+    struct opening *opening = arg;
+
+    opening->result = open_databases(opening->server, opening->config, opening->why);
+    if (!opening->result)
+        opening->result = open_spool(opening->server, opening->config, opening->why);
 }
 
 /* Forgets events that are older than the configuration wants. */
@@ -339,7 +339,7 @@ close_spool(struct server *server, instant deadline)
 {
     struct intake_services *services = &server->services;
 
-    if (services->queue)
+    if (services->queue && services->spool)
         queue_stop(services->queue, deadline);
     if (services->spool)
         spool_close(services->spool);
@@ -429,7 +429,7 @@ server_start(const struct server_options *options, struct server **server, struc
         e = opening.result;
     }
     if (!e)
-        e = open_spool(made, options->config, why);
+        e = queue_start(made->services.queue, made->services.spool, why);
     if (!e)
         e = start_chores(made);
     if (!e)
