@@ -308,6 +308,8 @@ open_sockets(struct supervisor *supervisor, struct why *why)
                 return e;
         }
         set_close_on_exec(socket->fd, true);
+        /* Somebody else's socket may block, and accept() must not. */
+        (void)!fcntl(socket->fd, F_SETFL, O_NONBLOCK);
         supervisor->socket_count++;
     }
     for (size_t i = 0; i < count; i++)
