@@ -280,6 +280,8 @@ sasl_server_step(struct sasl_server *server, const str *line, struct buf *challe
         return SASL_BROKEN;
     if (!skip_first_prompt(server, line))
         return SASL_BROKEN;
+    if (line && !input.len && server->options.mechanism == SASL_PLAIN)
+        return SASL_BROKEN; /* RFC 4616 2: the one message is never empty. */
     server->asked = true;
     code = step(server->session, input, challenge);
     if (!buf_ok(challenge))
