@@ -90,7 +90,7 @@ gate_recipient_exists(struct intake *intake, struct verdict *verdict)
 
 /* Of one mailbox with a quota.  Another who writes to it at the same time may still be first: then
  * the delivery reports it. */
-static enum err
+WAITS static enum err
 judge_quota(struct intake *intake, const struct resolution_target *target, struct verdict *verdict)
 {
     OWN(mailbox) mailbox = NULL;

@@ -296,7 +296,7 @@ bytes_failed(struct intake *intake, enum err e)
     return OK;
 }
 
-static enum err
+WAITS static enum err
 write_draft(struct intake *intake, str bytes)
 {
     enum err e;
@@ -334,7 +334,7 @@ fill_protocol(struct intake *intake)
 }
 
 /* The header section, SIZE bytes, is complete: judge it, and write it in its new form. */
-static enum err
+WAITS static enum err
 pass_header(struct intake *intake, size_t size)
 {
     struct verdict verdict = { 0 };
@@ -370,7 +370,7 @@ pass_header(struct intake *intake, size_t size)
     return e;
 }
 
-static enum err
+WAITS static enum err
 collect_header(struct intake *intake, str bytes)
 {
     size_t max = intake->config->smtp.header_size_max;
@@ -386,7 +386,7 @@ collect_header(struct intake *intake, str bytes)
     return OK;
 }
 
-static enum err
+WAITS static enum err
 write_piece(struct intake *intake, str bytes)
 {
     uint64_t max = intake->config->smtp.message_size_max;
@@ -435,7 +435,7 @@ fill_envelope(struct intake *intake)
     return OK;
 }
 
-static enum err
+WAITS static enum err
 commit(struct intake *intake)
 {
     struct buf encoded;
@@ -454,7 +454,7 @@ commit(struct intake *intake)
 }
 
 /* A message that ended within its header section has no body: RFC 5322 3.5. */
-static enum err
+WAITS static enum err
 end_header(struct intake *intake)
 {
     if (intake->stage == STAGE_BODY || intake_is_refused(intake))

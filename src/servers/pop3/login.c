@@ -32,7 +32,7 @@ mechanism_fits(const struct pop3_session *s, str name, enum sasl_mechanism *mech
     return *mechanism != SASL_SCRAM_SHA_256_PLUS || (tls && tls->has_exporter);
 }
 
-static enum err
+WAITS static enum err
 list_mechanisms(struct pop3_session *s, const char *head, bool in_one_line)
 {
     const struct config_texts *offered = &s->config->auth.mechanisms;
@@ -124,7 +124,7 @@ pop3_utf8(struct pop3_session *s, str args)
     return pop3_ok(s, "UTF-8 it is");
 }
 
-static enum err
+WAITS static enum err
 finish_login(struct pop3_session *s, const struct login_result *result)
 {
     unsigned max = s->config->pop3.auth_failures_max;
@@ -181,7 +181,7 @@ pop3_pass(struct pop3_session *s, str args)
     return finish_login(s, &result);
 }
 
-static enum err
+WAITS static enum err
 read_answer(struct pop3_session *s, str *line)
 {
     enum err e;
@@ -196,7 +196,7 @@ read_answer(struct pop3_session *s, str *line)
     return OK;
 }
 
-static enum err
+WAITS static enum err
 exchange(struct pop3_session *s, struct login *login, const str *first, struct buf *challenge)
 {
     struct login_result result;
@@ -222,7 +222,7 @@ exchange(struct pop3_session *s, struct login *login, const str *first, struct b
     return finish_login(s, &result);
 }
 
-static enum err
+WAITS static enum err
 begin_exchange(struct pop3_session *s, enum sasl_mechanism mechanism, const str *first)
 {
     const struct tls_info *tls = stream_tls(s->stream);

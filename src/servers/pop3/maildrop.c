@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static enum err
+WAITS static enum err
 no_such_message(struct pop3_session *s)
 {
     return pop3_refuse(s, "No such message");
@@ -25,7 +25,7 @@ pop3_stat(struct pop3_session *s, str args)
                    (unsigned long long)(s->list.bytes - s->deleted_bytes));
 }
 
-static enum err
+WAITS static enum err
 list_all(struct pop3_session *s)
 {
     enum err e;
@@ -52,7 +52,7 @@ pop3_list(struct pop3_session *s, str args)
     return pop3_ok(s, "%zu %llu", index + 1, (unsigned long long)message->size);
 }
 
-static enum err
+WAITS static enum err
 uidl_all(struct pop3_session *s)
 {
     enum err e;
@@ -112,7 +112,7 @@ pop3_noop(struct pop3_session *s, str args)
 }
 
 /* Deletes what is marked: all of it or nothing. */
-static enum err
+WAITS static enum err
 delete_marked(struct pop3_session *s)
 {
     int64_t *uids;

@@ -53,7 +53,7 @@ cut_portion(struct portion *portion, str bytes)
     return str_head(bytes, i);
 }
 
-static enum err
+WAITS static enum err
 send_piece(struct pop3_session *s, struct smtp_data_encoder *encoder, str bytes)
 {
     enum err e;
@@ -68,7 +68,7 @@ send_piece(struct pop3_session *s, struct smtp_data_encoder *encoder, str bytes)
     return OK;
 }
 
-static enum err
+WAITS static enum err
 send_pieces(struct pop3_session *s, const struct mailbox_message *message, struct portion *portion,
             char *room)
 {
@@ -92,7 +92,7 @@ send_pieces(struct pop3_session *s, const struct mailbox_message *message, struc
     return stream_write(s->stream, smtp_data_encode_end(&encoder));
 }
 
-static enum err
+WAITS static enum err
 send_message(struct pop3_session *s, const struct mailbox_message *message, struct portion *portion)
 {
     char *room = malloc(PIECE_SIZE);

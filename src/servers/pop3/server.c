@@ -79,7 +79,7 @@ has_controls(str line)
 }
 
 /* A password may begin and end with blanks; every other argument is trimmed. */
-static enum err
+WAITS static enum err
 execute(struct pop3_session *s, str line)
 {
     const struct pop3_verb *verb;
@@ -103,7 +103,7 @@ execute(struct pop3_session *s, str line)
     return verb->handler(s, args);
 }
 
-static enum err
+WAITS static enum err
 swallow_line(struct pop3_session *s)
 {
     enum err e;
@@ -116,7 +116,7 @@ swallow_line(struct pop3_session *s)
     return e ? e : pop3_refuse(s, "Line too long");
 }
 
-static enum err
+WAITS static enum err
 next_command(struct pop3_session *s)
 {
     size_t line_max = MAX(s->config->pop3.command_line_max, s->config->smtp.auth_line_max);
@@ -147,7 +147,7 @@ ceiling_is_reached(const struct pop3_session *s)
            (limits->commands_max && s->commands >= limits->commands_max);
 }
 
-static enum err
+WAITS static enum err
 serve_commands(struct pop3_session *s)
 {
     enum err e;
@@ -165,7 +165,7 @@ serve_commands(struct pop3_session *s)
     return OK;
 }
 
-static enum err
+WAITS static enum err
 handshake_first(struct pop3_session *s)
 {
     struct why why;
@@ -191,7 +191,7 @@ count_connection(struct pop3_session *s)
     return s->counted;
 }
 
-static enum err
+WAITS static enum err
 converse(struct pop3_session *s)
 {
     enum err e;

@@ -21,7 +21,7 @@ enum {
 };
 #define MISTAKE_DELAY MILLISECONDS(200)
 
-static enum err
+WAITS static enum err
 put_line(struct pop3_session *s, const char *sign, const char *format, va_list args)
 {
     char line[ANSWER_MAX + 1];
@@ -86,7 +86,7 @@ pop3_end(struct pop3_session *s)
 }
 
 /* Opens, locks and lists; on failure the answer was given, and the mailbox is closed. */
-static enum err
+WAITS static enum err
 open_mailbox(struct pop3_session *s, int64_t account)
 {
     struct why why;

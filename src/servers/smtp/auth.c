@@ -25,7 +25,7 @@ enum {
 };
 
 /* The next line of the client in LINE, without CRLF; the view lasts until the next read. */
-static enum err
+WAITS static enum err
 read_answer(struct smtp_session *s, str *line)
 {
     enum err e;
@@ -40,7 +40,7 @@ read_answer(struct smtp_session *s, str *line)
     return OK;
 }
 
-static enum err
+WAITS static enum err
 welcome(struct smtp_session *s, const struct login_result *result)
 {
     s->account = str_dup(str_from(result->address));
@@ -48,7 +48,7 @@ welcome(struct smtp_session *s, const struct login_result *result)
     return smtp_reply(s, 235, "2.7.0", "Welcome");
 }
 
-static enum err
+WAITS static enum err
 refuse_login(struct smtp_session *s, const struct login_result *result)
 {
     s->auth_failures++;
@@ -72,7 +72,7 @@ refuse_login(struct smtp_session *s, const struct login_result *result)
     return smtp_reply(s, 535, "5.7.8", "Wrong name or password");
 }
 
-static enum err
+WAITS static enum err
 finish(struct smtp_session *s, const struct login_result *result)
 {
     unsigned max = s->config->smtp.auth_failures_max;
@@ -90,7 +90,7 @@ finish(struct smtp_session *s, const struct login_result *result)
 }
 
 /* RFC 4954 4: too long an answer fails the exchange, and the conversation goes on behind it. */
-static enum err
+WAITS static enum err
 swallow_answer(struct smtp_session *s)
 {
     enum err e;
@@ -104,7 +104,7 @@ swallow_answer(struct smtp_session *s)
 }
 
 /* Challenge and answer until the exchange is over.  FIRST is the initial response or NULL. */
-static enum err
+WAITS static enum err
 exchange(struct smtp_session *s, struct login *login, const str *first, struct buf *challenge)
 {
     struct login_result result;
@@ -147,7 +147,7 @@ mechanism_is_offered(const struct smtp_session *s, str name, enum sasl_mechanism
     return false;
 }
 
-static enum err
+WAITS static enum err
 begin_exchange(struct smtp_session *s, enum sasl_mechanism mechanism, const str *first)
 {
     const struct tls_info *tls = stream_tls(s->stream);

@@ -22,7 +22,7 @@ enum {
 };
 
 /* Consumes COUNT bytes; into the intake when there is one. */
-static enum err
+WAITS static enum err
 take_chunk(struct smtp_session *s, uint64_t count, bool keep)
 {
     const struct config_smtp *limits = &s->config->smtp;
@@ -49,7 +49,7 @@ take_chunk(struct smtp_session *s, uint64_t count, bool keep)
 }
 
 /* The chunk does not belong here: over it, and then the answer. */
-static enum err
+WAITS static enum err
 refuse_chunk(struct smtp_session *s, uint64_t size, unsigned code, const char *enhanced,
              const char *text)
 {
@@ -63,7 +63,7 @@ refuse_chunk(struct smtp_session *s, uint64_t size, unsigned code, const char *e
     return smtp_reply(s, code, enhanced, "%s", text);
 }
 
-static enum err
+WAITS static enum err
 finish_chunks(struct smtp_session *s)
 {
     smtp_data_inspect_end(&s->inspector);
@@ -80,7 +80,7 @@ is_too_large(const struct smtp_session *s, uint64_t size)
     return max && size > max;
 }
 
-static enum err
+WAITS static enum err
 accept_chunk(struct smtp_session *s, const struct smtp_bdat *bdat)
 {
     enum err e;

@@ -37,7 +37,7 @@ smtp_content_is_endless(const struct smtp_session *s)
 }
 
 /* One buffer's worth.  ENDED when the end of the data was in it. */
-static enum err
+WAITS static enum err
 take_piece(struct smtp_session *s, struct smtp_data_decoder *decoder, bool *ended)
 {
     enum smtp_data_step step;
@@ -60,7 +60,7 @@ take_piece(struct smtp_session *s, struct smtp_data_decoder *decoder, bool *ende
     return OK;
 }
 
-static enum err
+WAITS static enum err
 take_content(struct smtp_session *s)
 {
     const struct config_smtp *limits = &s->config->smtp;

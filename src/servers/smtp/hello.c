@@ -68,7 +68,7 @@ list_mechanisms(const struct smtp_session *s, char *list, size_t size)
     }
 }
 
-static enum err
+WAITS static enum err
 offer_auth(struct smtp_session *s)
 {
     char mechanisms[128];
@@ -80,7 +80,7 @@ offer_auth(struct smtp_session *s)
 }
 
 /* RFC 9422: the caller's own figure, once it is known who calls. */
-static enum err
+WAITS static enum err
 offer_limits(struct smtp_session *s)
 {
     struct intake_peer peer;
@@ -91,7 +91,7 @@ offer_limits(struct smtp_session *s)
                            s->config->smtp.messages_max);
 }
 
-static enum err
+WAITS static enum err
 offer_plain_extensions(struct smtp_session *s)
 {
     static const char *const names[] = { "PIPELINING", "8BITMIME", "SMTPUTF8", "CHUNKING", "DSN" };

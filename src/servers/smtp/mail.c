@@ -21,7 +21,7 @@ enum {
 };
 #define UNKNOWN_DELAY MILLISECONDS(500)
 
-static enum err
+WAITS static enum err
 reply_fault(struct smtp_session *s, const struct smtp_fault *fault)
 {
     return smtp_reply(s, fault->code, fault->enhanced, "%s", fault->text);
@@ -56,7 +56,7 @@ sender_from_mail(const struct smtp_mail *mail, struct arena *arena, struct intak
     return address_is_null(&mail->from) || address_text(&mail->from, arena, &sender->path);
 }
 
-static enum err
+WAITS static enum err
 begin_transaction(struct smtp_session *s, const struct intake_sender *sender)
 {
     struct intake_peer peer;
@@ -78,7 +78,7 @@ begin_transaction(struct smtp_session *s, const struct intake_sender *sender)
     return smtp_reply(s, 250, "2.1.0", "Sender ok");
 }
 
-static enum err
+WAITS static enum err
 mail_in(struct smtp_session *s, str args, struct arena *arena)
 {
     struct intake_sender sender;
@@ -121,7 +121,7 @@ recipient_text(const struct address *to, struct arena *arena, str *text)
 }
 
 /* Guessing who lives here is slow, and comes to an end. */
-static enum err
+WAITS static enum err
 refuse_recipient(struct smtp_session *s, const struct verdict *verdict)
 {
     unsigned max = s->config->smtp.unknown_recipients_max;
@@ -140,7 +140,7 @@ refuse_recipient(struct smtp_session *s, const struct verdict *verdict)
     return OK;
 }
 
-static enum err
+WAITS static enum err
 rcpt_in(struct smtp_session *s, str args, struct arena *arena)
 {
     struct recipient recipient = { 0 };

@@ -84,7 +84,7 @@ find_verb(str name)
     return NULL;
 }
 
-static enum err
+WAITS static enum err
 wrong_phase(struct smtp_session *s, const struct smtp_verb_row *row)
 {
     if (s->phase == PHASE_NEW)
@@ -97,7 +97,7 @@ wrong_phase(struct smtp_session *s, const struct smtp_verb_row *row)
 }
 
 /* One command line without its end: found in the table, in its phase, with or without argument. */
-static enum err
+WAITS static enum err
 execute(struct smtp_session *s, str line)
 {
     const struct smtp_verb_row *row;
@@ -121,7 +121,7 @@ execute(struct smtp_session *s, str line)
 
 /* A line longer than any command: swallowed, so that its tail is never taken for another command.
  */
-static enum err
+WAITS static enum err
 swallow_line(struct smtp_session *s)
 {
     enum err e;
@@ -140,7 +140,7 @@ too_long_for(const struct smtp_session *s, str line)
     return line.len > s->config->smtp.command_line_max && !str_starts_nocase(line, S("AUTH "));
 }
 
-static enum err
+WAITS static enum err
 next_command(struct smtp_session *s)
 {
     const struct config_smtp *limits = &s->config->smtp;
@@ -164,7 +164,7 @@ next_command(struct smtp_session *s)
 }
 
 /* Whether the session has used up one of its ceilings; then the last reply was given. */
-static enum err
+WAITS static enum err
 check_ceilings(struct smtp_session *s)
 {
     const struct config_smtp *limits = &s->config->smtp;
@@ -178,7 +178,7 @@ check_ceilings(struct smtp_session *s)
     return OK;
 }
 
-static enum err
+WAITS static enum err
 serve_commands(struct smtp_session *s)
 {
     enum err e;
@@ -196,7 +196,7 @@ serve_commands(struct smtp_session *s)
 }
 
 /* A client that speaks TLS to a port that begins in the clear would wait for us for ever. */
-static enum err
+WAITS static enum err
 refuse_blind_tls(struct smtp_session *s)
 {
     enum err e;
@@ -210,7 +210,7 @@ refuse_blind_tls(struct smtp_session *s)
     return smtp_reply_last(s, 554, "5.7.0", "This port begins in the clear: use STARTTLS");
 }
 
-static enum err
+WAITS static enum err
 greet(struct smtp_session *s)
 {
     const char *greeting = s->config->smtp.greeting.len ? s->config->smtp.greeting.ptr : "ESMTP";
@@ -222,7 +222,7 @@ greet(struct smtp_session *s)
     return refuse_blind_tls(s);
 }
 
-static enum err
+WAITS static enum err
 handshake_first(struct smtp_session *s)
 {
     struct why why;
@@ -249,7 +249,7 @@ count_connection(struct smtp_session *s)
     return s->counted;
 }
 
-static enum err
+WAITS static enum err
 converse(struct smtp_session *s)
 {
     enum err e;
@@ -272,7 +272,7 @@ converse(struct smtp_session *s)
 }
 
 /* What can still be said when the conversation broke off.  RFC 5321 3.8: never without a word. */
-static void
+WAITS static void
 say_farewell(struct smtp_session *s, enum err why)
 {
     enum err e = OK;

@@ -27,7 +27,7 @@ enum {
 #define MISTAKE_DELAY     MILLISECONDS(100)
 #define MISTAKE_DELAY_MAX SECONDS(1)
 
-static enum err
+WAITS static enum err
 delay_mistake(struct smtp_session *s, unsigned code)
 {
     duration delay;
@@ -41,7 +41,7 @@ delay_mistake(struct smtp_session *s, unsigned code)
     return fiber_sleep(MIN(delay, MISTAKE_DELAY_MAX));
 }
 
-static enum err
+WAITS static enum err
 put_reply(struct smtp_session *s, unsigned code, char separator, const char *enhanced,
           const char *format, va_list args)
 {
@@ -103,9 +103,9 @@ smtp_reply_last(struct smtp_session *s, unsigned code, const char *enhanced, con
     return e;
 }
 
-/* A refused message or recipient is no mistake in the protocol. */
-static enum err PRINTF_LIKE(4, 5) reply_uncounted(struct smtp_session *s, unsigned code,
-                                                  const char *enhanced, const char *format, ...)
+enum err
+smtp_reply_uncounted(struct smtp_session *s, unsigned code, const char *enhanced,
+                     const char *format, ...)
 {
     va_list args;
     enum err e;
@@ -119,7 +119,7 @@ static enum err PRINTF_LIKE(4, 5) reply_uncounted(struct smtp_session *s, unsign
 enum err
 smtp_reply_verdict(struct smtp_session *s, const struct verdict *verdict)
 {
-    return reply_uncounted(s, verdict->code, verdict->enhanced, "%s", verdict->text);
+    return smtp_reply_uncounted(s, verdict->code, verdict->enhanced, "%s", verdict->text);
 }
 
 /* RFC 3848: ESMTP, then S for TLS, A for a login. */

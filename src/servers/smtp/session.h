@@ -62,7 +62,9 @@ WAITS enum err smtp_reply(struct smtp_session *s, unsigned code, const char *enh
 /* The same as a line that is not the last: "CODE-ENHANCED text". */
 WAITS enum err smtp_reply_more(struct smtp_session *s, unsigned code, const char *enhanced,
                                const char *format, ...) PRINTF_LIKE(4, 5);
-/* What the intake says is passed on; it is not counted as a mistake. */
+/* A refusal that is no mistake in the protocol: of a message or a recipient. */
+WAITS enum err smtp_reply_uncounted(struct smtp_session *s, unsigned code, const char *enhanced,
+                                    const char *format, ...) PRINTF_LIKE(4, 5);
 WAITS enum err smtp_reply_verdict(struct smtp_session *s, const struct verdict *verdict);
 /* A last reply: the session ends after it. */
 WAITS enum err smtp_reply_last(struct smtp_session *s, unsigned code, const char *enhanced,
