@@ -475,12 +475,11 @@ enter_site(struct attempt *a, const struct route_hosts *hosts)
 {
     struct runner *runner = a->runner;
     struct queue *queue = runner->queue;
-    instant until = clock_now() + SECONDS(MAX(hosts->ttl, 60U));
     struct schedule_site *site;
     bool joined = true;
 
     pthread_mutex_lock(&queue->lock);
-    site = schedule_bind(&queue->schedule, runner->batch.target, str_from(hosts->site), until);
+    site = schedule_bind(&queue->schedule, runner->batch.target, str_from(hosts->site));
     if (site != runner->site) {
         joined = list_is_empty(&site->idle) && schedule_site_join(&queue->schedule, site);
         if (joined) {

@@ -488,7 +488,7 @@ next_look(const struct queue *queue, instant now)
 
     if (due == NEVER)
         return NEVER;
-    return clock_steady() + MAX(due - now, MILLISECONDS(1));
+    return clock_steady() + MAX(due - now, 0);
 }
 
 static bool
@@ -549,7 +549,10 @@ dispatch(void *arg)
     instant deadline;
 
     while (dispatch_once(loop, &deadline)) {
-        enum err e = bell_wait(&loop->bell, deadline);
+        enum err e;
+        if (deadline <= clock_steady())
+            fiber_yield();
+        e = bell_wait(&loop->bell, deadline);
         if (e == ERR_CANCELLED)
             break;
     }

@@ -25,8 +25,8 @@
 /* --- Ways. */
 
 PRINTF_LIKE(4, 5)
-static void answer(struct route_answer *to, unsigned code, const char *enhanced, const char *format,
-                   ...)
+static void
+answer(struct route_answer *to, unsigned code, const char *enhanced, const char *format, ...)
 {
     va_list args;
 
@@ -265,20 +265,19 @@ is_self(const struct search *search, ipaddr addr, uint16_t port)
     return false;
 }
 
-static enum err
+static void
 add_host(struct search *search, str name, ipaddr addr, uint16_t preference, bool secure)
 {
     struct route_hosts *hosts = search->hosts;
 
     if (hosts->count >= search->max)
-        return OK;
+        return;
     hosts->hosts[hosts->count++] = (struct route_host){
         .name = name,
         .endpoint = { addr, search->port },
         .preference = preference,
         .secure = secure,
     };
-    return OK;
 }
 
 static void
@@ -333,12 +332,9 @@ add_addresses(struct search *search, str name, uint16_t preference, bool secure)
         if (!has_first && !has_second)
             return OK;
         if (has_first)
-            e = add_host(search, name, first->records[i].addr, preference, secure && first->secure);
-        if (!e && has_second)
-            e = add_host(search, name, second->records[i].addr, preference,
-                         secure && second->secure);
-        if (e)
-            return e;
+            add_host(search, name, first->records[i].addr, preference, secure && first->secure);
+        if (has_second)
+            add_host(search, name, second->records[i].addr, preference, secure && second->secure);
     }
 }
 
@@ -513,12 +509,17 @@ static enum err
 find_literal(struct search *search, str domain, ipaddr addr)
 {
     struct dns_record record = { .name = domain };
+    char text[IPADDR_TEXT_MAX];
+    str name;
 
     if (is_self(search, addr, search->port)) {
         search->found_self = true;
         return OK;
     }
-    (void)add_host(search, domain, addr, 0, false);
+    ipaddr_format(addr, text);
+    if (!arena_printf(search->arena, &name, "%s", text))
+        return ERR_LIMIT;
+    add_host(search, name, addr, 0, false);
     return name_site(search, &record, 1);
 }
 
@@ -530,14 +531,14 @@ find_relay(struct search *search, const struct route *route)
     const struct relay_target *relay = &route->relay;
     struct dns_record record = { .name = relay->host };
     ipaddr addr;
-    enum err e;
+    enum err e = OK;
 
     search->self = &nobody;
     search->port = relay->port;
     if (relay->path.len)
-        e = add_host(search, relay->path, (ipaddr){}, 0, false);
+        add_host(search, relay->path, (ipaddr){}, 0, false);
     else if (ipaddr_parse(relay->host, &addr))
-        e = add_host(search, relay->host, addr, 0, false);
+        add_host(search, relay->host, addr, 0, false);
     else if (relay->mx)
         e = find_by_mx(search, relay->host);
     else

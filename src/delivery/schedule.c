@@ -18,7 +18,8 @@
 
 enum {
     SITE_SUCCESSES_PER_SLOT = 8,
-    BUCKETS_MIN = 64
+    BUCKETS_MIN = 64,
+    TICK_ROWS_MAX = 5000
 };
 
 void
@@ -281,12 +282,11 @@ schedule_target_release(struct schedule *schedule, struct schedule_target *targe
 }
 
 struct schedule_site *
-schedule_bind(struct schedule *schedule, struct schedule_target *target, str key, instant until)
+schedule_bind(struct schedule *schedule, struct schedule_target *target, str key)
 {
     struct schedule_site *old = target->site;
     struct schedule_site *site = site_get(schedule, key);
 
-    target->bound_until = until;
     if (site == old)
         return site;
     site->target_count++;
@@ -381,7 +381,8 @@ row_place(struct schedule *schedule, struct schedule_row *row, instant now)
         return;
     }
     row->state = ROW_SCHEDULED;
-    heap_set(&schedule->rows, &row->timer, MIN(row->due, deadline));
+    /* Past its deadline and yet put off (its report could not be stored): not before its time. */
+    heap_set(&schedule->rows, &row->timer, deadline <= now ? row->due : MIN(row->due, deadline));
 }
 
 void
@@ -505,8 +506,12 @@ schedule_tick(struct schedule *schedule, instant now)
         site->paused_until = 0;
         site_update(schedule, site);
     }
-    while ((first = heap_first(&schedule->rows)) && first->key <= now)
+    for (unsigned count = 0; count < TICK_ROWS_MAX; count++) {
+        first = heap_first(&schedule->rows);
+        if (!first || first->key > now)
+            break;
         row_tick(schedule, CONTAINER_OF(first, struct schedule_row, timer), now);
+    }
 }
 
 instant

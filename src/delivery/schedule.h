@@ -91,8 +91,8 @@ struct schedule_site {
     unsigned target_count;
     unsigned running;     /* Slots in use. */
     unsigned limit;       /* Adaptive, 1 to site_slots. */
-    unsigned failures;       /* Pauses in a row. */
-    bool works;              /* A success came after the last failure. */
+    unsigned failures;    /* Pauses in a row. */
+    bool works;           /* A success came after the last failure. */
     unsigned successes;   /* Since the limit was last changed. */
     instant paused_until; /* 0: not backing off. */
     char reason[160];     /* Why it backs off. */
@@ -108,7 +108,6 @@ struct schedule_target {
     uint32_t users;        /* Deliveries that hold on to it. */
     uint16_t turns_filled; /* A bit for each turn that has rows. */
     uint8_t turn;          /* Whose turn it was last. */
-    instant bound_until;   /* The site is known until then; 0: not known yet. */
     struct link turns[SCHEDULE_TURNS];
 };
 
@@ -165,7 +164,8 @@ struct schedule_message *schedule_next_message(const struct schedule *schedule,
 bool schedule_message_release(struct schedule *schedule, struct schedule_message *message);
 void schedule_target_release(struct schedule *schedule, struct schedule_target *target);
 
-/* Brings what is due at NOW to readiness, ends pauses, and fills OVERDUE. */
+/* Brings what is due at NOW to readiness, ends pauses, and fills OVERDUE: some thousand rows at
+ * most, so that nobody waits for long; schedule_due() is past when there is more. */
 void schedule_tick(struct schedule *schedule, instant now);
 /* When the next tick is needed; NEVER when nothing waits for time. */
 instant schedule_due(const struct schedule *schedule);
@@ -184,9 +184,9 @@ bool schedule_site_join(struct schedule *schedule, struct schedule_site *site);
 /* Others wait for a slot and none is left: a delivery that has had its share should give way. */
 bool schedule_is_crowded(const struct schedule *schedule);
 
-/* TARGET belongs to the site named KEY until UNTIL: its ready rows go there. */
+/* TARGET belongs to the site named KEY: its ready rows go there. */
 struct schedule_site *schedule_bind(struct schedule *schedule, struct schedule_target *target,
-                                    str key, instant until);
+                                    str key);
 void schedule_site_succeeded(struct schedule *schedule, struct schedule_site *site);
 /* No connection, or no service.  Beside working connections it lowers the limit; alone, or again
  * and again, the site pauses with growing length.  Returns when it may be tried again. */

@@ -236,7 +236,6 @@ domains_with_the_same_hosts_share_a_site(void)
     struct schedule schedule;
     struct schedule_site *one, *two, *shared;
     struct schedule_batch batch_one, batch_two;
-    instant until = T0 + HOURS(1);
 
     schedule_init(&schedule, &limits, 1);
     add(&schedule, 1, 1, "mx:one.example", 1, T0);
@@ -246,11 +245,10 @@ domains_with_the_same_hosts_share_a_site(void)
     two = schedule_take_site(&schedule);
     CHECK(schedule_take(&schedule, one, 1, &batch_one));
     CHECK(schedule_take(&schedule, two, 1, &batch_two));
-    shared = schedule_bind(&schedule, batch_one.target, S("hosts:mx.provider.example"), until);
+    shared = schedule_bind(&schedule, batch_one.target, S("hosts:mx.provider.example"));
     CHECK(schedule_site_join(&schedule, shared));
     schedule_site_release(&schedule, one);
-    CHECK(schedule_bind(&schedule, batch_two.target, S("hosts:mx.provider.example"), until) ==
-          shared);
+    CHECK(schedule_bind(&schedule, batch_two.target, S("hosts:mx.provider.example")) == shared);
     CHECK(schedule_site_join(&schedule, shared));
     schedule_site_release(&schedule, two);
     CHECK(!schedule_site_join(&schedule, shared));
@@ -314,6 +312,26 @@ connections_that_fail_together_are_one_failure(void)
 }
 
 static void
+what_cannot_be_returned_yet_waits_for_its_time(void)
+{
+    struct schedule schedule;
+    struct schedule_message *message;
+    struct schedule_row *row;
+    instant over = T0 + DAYS(6);
+
+    schedule_init(&schedule, &limits, 1);
+    message = add(&schedule, 1, 1, "mx:example.org", 1, T0);
+    row = &message->rows[0];
+    row->attempts = 1;
+    CHECK(schedule_seize(&schedule, row));
+    schedule_row_defer(&schedule, row, over + MINUTES(5), over);
+    CHECK(schedule_due(&schedule) == over + MINUTES(5));
+    schedule_tick(&schedule, over + MINUTES(5));
+    CHECK(CONTAINER_OF(list_pop(&schedule.overdue), struct schedule_row, link) == row);
+    schedule_done(&schedule);
+}
+
+static void
 operators_hold_release_and_retry(void)
 {
     struct schedule schedule;
@@ -358,6 +376,7 @@ main(void)
     RUN(domains_with_the_same_hosts_share_a_site);
     RUN(a_refusal_beside_working_connections_lowers_the_limit);
     RUN(connections_that_fail_together_are_one_failure);
+    RUN(what_cannot_be_returned_yet_waits_for_its_time);
     RUN(operators_hold_release_and_retry);
     RUN(a_waiting_recipient_is_small);
     return check_end();

@@ -297,6 +297,8 @@ settle_blindly(struct settlement *s, enum err e)
             schedule_row_done(&s->queue->schedule, row);
             continue;
         }
+        /* Its time is over, and nobody can be told: it stays for a human to see. */
+        row->held = row->held || at->result.outcome == OUTCOME_EXPIRED;
         row->attempts++;
         row->expires_now = false;
         schedule_row_defer(&s->queue->schedule, row,
