@@ -49,7 +49,7 @@ write_request(struct buf *line, const char *command, str args)
 }
 
 /* A whole line without its end, however long up to the maximum. */
-static enum err
+WAITS static enum err
 read_line(struct stream *stream, struct buf *line)
 {
     buf_clear(line);
@@ -127,7 +127,7 @@ take_line(struct answer *answer, str line)
 }
 
 /* The answer over STREAM.  An empty line only says that the server is still there. */
-static int
+WAITS static int
 ask_stream(struct answer *answer, struct stream *stream, struct buf *line, const char *command)
 {
     enum err e;
@@ -176,7 +176,7 @@ ask_ourselves(struct answer *answer, struct buf *line)
     return answer->exit;
 }
 
-int
+WAITS int
 control_ask(struct call *call, const char *command, str args,
             void (*row)(void *arg, const struct json *row), void *arg, const struct json **final)
 {
@@ -212,7 +212,7 @@ print_row(void *arg, const struct json *row)
     output_row(arg, row);
 }
 
-int
+WAITS int
 control_list(struct call *call, const char *command, str args, const char *schema,
              const struct column *columns, const char *none)
 {
@@ -224,7 +224,7 @@ control_list(struct call *call, const char *command, str args, const char *schem
     return exit;
 }
 
-int
+WAITS int
 control_document(struct call *call, const char *command, str args, const char *schema,
                  const struct column *columns)
 {
@@ -248,7 +248,7 @@ control_document(struct call *call, const char *command, str args, const char *s
     return EXIT_OK;
 }
 
-int
+WAITS int
 control_do(struct call *call, const char *command, str args)
 {
     const struct json *final = NULL;

@@ -47,7 +47,7 @@ lock_data(const struct config *config, int *lock, struct why *why)
     return OK;
 }
 
-static enum err
+WAITS static enum err
 open_all(const struct config *config, struct control_context *context, struct why *why)
 {
     char path[PATH_SIZE];
@@ -66,7 +66,7 @@ open_all(const struct config *config, struct control_context *context, struct wh
     return mailstore_open(path, MAILBOXES_OPEN_MAX, &context->mailboxes, why);
 }
 
-enum err
+WAITS enum err
 offline_run(const struct config *config, str request, const struct control_carrier *carrier,
             struct why *why)
 {

@@ -181,7 +181,7 @@ send_into(struct maildrop **drop, const struct sendmail_args *args,
     return e ? say(code_of(e), why.text) : EX_OK;
 }
 
-static int
+WAITS static int
 send_message(const struct sendmail_args *args, const struct config *config, struct arena *arena)
 {
     struct sendmail_message message = {
@@ -221,7 +221,7 @@ run_queue(const struct sendmail_args *args)
     return cli_run(3, (char **)list);
 }
 
-static int
+WAITS static int
 run(const struct sendmail_args *args, struct arena *arena)
 {
     struct config *config = NULL;
@@ -244,7 +244,7 @@ run(const struct sendmail_args *args, struct arena *arena)
     return exit;
 }
 
-int
+WAITS int
 sendmail_main(int argc, char **argv)
 {
     struct sendmail_args args;

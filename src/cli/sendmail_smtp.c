@@ -160,7 +160,7 @@ commit(struct local_session *session, struct maildrop **drop, bool has_8bit, str
 }
 
 /* False at the end of the input. */
-static bool
+WAITS static bool
 take_data(struct local_session *session)
 {
     struct sendmail_message message = { .from = session->sender,
@@ -203,7 +203,7 @@ take_ehlo(struct local_session *session)
 }
 
 /* False when the conversation ends. */
-static bool
+WAITS static bool
 take_command(struct local_session *session, str line)
 {
     if (str_starts_nocase(line, S("EHLO")) || str_starts_nocase(line, S("HELO")))
@@ -227,7 +227,7 @@ take_command(struct local_session *session, str line)
     return true;
 }
 
-int
+WAITS int
 sendmail_smtp(const struct config *config)
 {
     static struct local_session session;

@@ -1,14 +1,90 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* status.c: `outpost status`: how the server is. */
 #include "cli/ask.h"
+#include "cli/nouns.h"
+
+#include <stdio.h>
+
+static const char *
+n(const struct json *object, const char *key, char text[24])
+{
+    snprintf(text, 24, "%lld", (long long)json_get_int(object, key));
+    return text;
+}
+
+static void
+print_listeners(struct output *out, const struct json *listeners)
+{
+    char port[24], connections[24];
+
+    for (const struct json *at = listeners ? listeners->first : NULL; at; at = at->next)
+        output_line(out, "  %-14.*s port %-6s %s connections", STR_ARG(json_get_text(at, "name")),
+                    n(at, "port", port), n(at, "connections", connections));
+}
+
+static void
+print_restricted(struct output *out, const struct json *restricted)
+{
+    for (const struct json *at = restricted ? restricted->first : NULL; at; at = at->next)
+        output_line(out, "  %.*s has reached its sending limit, free at %.*s",
+                    STR_ARG(json_get_text(at, "address")), STR_ARG(json_get_text(at, "free_at")));
+}
+
+/* What needs a human, in words. */
+static void
+print_trouble(struct output *out, const struct json *document)
+{
+    const struct json *spool = json_get(document, "spool");
+    char text[24];
+
+    if (json_get_bool(spool, "full"))
+        output_line(out, "  the disk is full: new mail is put off");
+    if (json_get_int(spool, "damaged") || json_get_int(spool, "bodies_missing"))
+        output_line(out, "  the spool had damage when it was opened: see DATA/spool/quarantine");
+    if (json_get_int(document, "events_dropped"))
+        output_line(out, "  %s events could not be recorded", n(document, "events_dropped", text));
+}
+
+static void
+print_status(struct output *out, const struct json *document)
+{
+    const struct json *queue = json_get(document, "queue"), *today = json_get(document, "today");
+    char a[24], b[24], c[24], d[24], e[24];
+
+    output_line(out, "%.*s: outpost %.*s, process %s, up since %.*s",
+                STR_ARG(json_get_text(document, "hostname")),
+                STR_ARG(json_get_text(document, "version")), n(document, "pid", a),
+                STR_ARG(json_get_text(document, "started")));
+    output_line(out, "queue: %s messages for %s recipients, %s ready, %s connections to %s sites",
+                n(queue, "messages", a), n(queue, "recipients", b), n(queue, "ready", c),
+                n(queue, "connections", d), n(queue, "sites", e));
+    output_line(out, "today: %s accepted, %s rejected, %s delivered, %s deferred, %s bounced",
+                n(today, "accepted", a), n(today, "rejected", b), n(today, "delivered", c),
+                n(today, "deferred", d), n(today, "bounced", e));
+    output_line(out, "listeners:");
+    print_listeners(out, json_get(document, "listeners"));
+    print_restricted(out, json_get(document, "restricted"));
+    print_trouble(out, document);
+}
 
 static int
 run_status(struct call *call)
 {
+    const struct json *final = NULL, *document;
     struct ask ask;
+    int exit;
 
     ask_begin(&ask, call);
-    return ask_document(&ask, "status", "outpost.status/1", NULL);
+    exit = control_ask(call, "status", ask_text(&ask), NULL, NULL, &final);
+    ask_done(&ask);
+    if (exit)
+        return exit;
+    document = json_get(final, "document");
+    if (call->out->format == OUTPUT_JSON)
+        output_document(call->out, "outpost.status/1", NULL, document);
+    else
+        print_status(call->out, document);
+    return 0;
 }
 
 static int

@@ -25,7 +25,7 @@ struct control {
     char path[108]; /* What a Unix socket's name may be. */
 };
 
-static enum err
+WAITS static enum err
 emit_to_stream(void *arg, str line)
 {
     struct stream *stream = arg;
@@ -38,7 +38,7 @@ emit_to_stream(void *arg, str line)
     return e;
 }
 
-static enum err
+WAITS static enum err
 flush_stream(void *arg)
 {
     return stream_flush(arg);
@@ -61,7 +61,7 @@ context_of(struct server *server, struct control_context *context)
     };
 }
 
-static void
+WAITS static void
 serve_connection(void *arg, struct stream *stream)
 {
     struct control *control = arg;

@@ -185,7 +185,7 @@ put_account(struct control_call *call, struct json_writer *writer,
         json_put_int(writer, "quota", (int64_t)account->quota);
 }
 
-static enum err
+WAITS static enum err
 user_list(struct control_call *call)
 {
     struct finder finder;
@@ -218,7 +218,7 @@ named_account(struct control_call *call, struct account_info *account)
     return e ? control_failed(call, e) : OK;
 }
 
-static void
+WAITS static void
 put_mailbox(struct control_call *call, struct json_writer *writer, int64_t account)
 {
     struct mailbox_usage usage = { 0 };
@@ -247,7 +247,7 @@ put_login(struct control_call *call, struct json_writer *writer, str address)
         json_put_int(writer, "login_free_in_ms", state.retry_after / MILLISECONDS(1));
 }
 
-static enum err
+WAITS static enum err
 user_show(struct control_call *call)
 {
     struct account_info account;
@@ -288,7 +288,7 @@ changed(struct control_call *call, enum err e, const char *what, str whom)
     return OK;
 }
 
-static enum err
+WAITS static enum err
 user_add(struct control_call *call)
 {
     struct accounts *accounts = call->context->accounts;
@@ -312,7 +312,7 @@ user_add(struct control_call *call)
     return changed(call, e, "added", address);
 }
 
-static enum err
+WAITS static enum err
 user_passwd(struct control_call *call)
 {
     struct account_info account;
@@ -325,7 +325,7 @@ user_passwd(struct control_call *call)
     return changed(call, e, "password changed", account.address);
 }
 
-static enum err
+WAITS static enum err
 set_disabled(struct control_call *call, bool disabled)
 {
     struct account_info account;
@@ -337,19 +337,19 @@ set_disabled(struct control_call *call, bool disabled)
     return changed(call, e, disabled ? "disabled" : "enabled", account.address);
 }
 
-static enum err
+WAITS static enum err
 user_disable(struct control_call *call)
 {
     return set_disabled(call, true);
 }
 
-static enum err
+WAITS static enum err
 user_enable(struct control_call *call)
 {
     return set_disabled(call, false);
 }
 
-static enum err
+WAITS static enum err
 user_limit(struct control_call *call)
 {
     str preset = json_get_text(call->args, "limit");
@@ -366,7 +366,7 @@ user_limit(struct control_call *call)
     return changed(call, e, "limit changed", account.address);
 }
 
-static enum err
+WAITS static enum err
 user_quota(struct control_call *call)
 {
     int64_t quota = json_get_int(call->args, "quota");
@@ -395,7 +395,7 @@ user_unlock(struct control_call *call)
     return changed(call, OK, "unlocked", account.address);
 }
 
-static enum err
+WAITS static enum err
 user_rm(struct control_call *call)
 {
     struct account_info account;
@@ -432,7 +432,7 @@ put_domain(struct json_writer *writer, const struct domain_info *domain)
     put_text(writer, "limit", domain->limit_preset);
 }
 
-static enum err
+WAITS static enum err
 domain_list(struct control_call *call)
 {
     struct finder finder;
@@ -487,7 +487,7 @@ given(struct control_call *call, const char *name, str *value)
     return member && member->type == JSON_TEXT;
 }
 
-static enum err
+WAITS static enum err
 set_domain(struct control_call *call, str name)
 {
     struct accounts *accounts = call->context->accounts;
@@ -510,7 +510,7 @@ set_domain(struct control_call *call, str name)
     return e;
 }
 
-static enum err
+WAITS static enum err
 domain_add(struct control_call *call)
 {
     str name;
@@ -524,7 +524,7 @@ domain_add(struct control_call *call)
     return changed(call, e, "added", name);
 }
 
-static enum err
+WAITS static enum err
 domain_set(struct control_call *call)
 {
     struct domain_info domain;
@@ -535,7 +535,7 @@ domain_set(struct control_call *call)
     return changed(call, set_domain(call, domain.name), "changed", domain.name);
 }
 
-static enum err
+WAITS static enum err
 domain_rm(struct control_call *call)
 {
     struct domain_info domain;
@@ -551,7 +551,7 @@ domain_rm(struct control_call *call)
     return changed(call, e, "removed", domain.name);
 }
 
-static enum err
+WAITS static enum err
 alias_list(struct control_call *call)
 {
     struct finder finder;
@@ -571,7 +571,7 @@ alias_list(struct control_call *call)
     return e;
 }
 
-static enum err
+WAITS static enum err
 alias_add(struct control_call *call)
 {
     const struct json *targets = json_get(call->args, "targets");
@@ -588,7 +588,7 @@ alias_add(struct control_call *call)
     return changed(call, e, "alias added", address);
 }
 
-static enum err
+WAITS static enum err
 alias_rm(struct control_call *call)
 {
     str target = json_get_text(call->args, "target");

@@ -68,7 +68,7 @@ set_conversation(struct door_entry *entry, const struct config_listen *listen,
     atomic_store(&entry->smtp.tls, tls);
 }
 
-static enum err
+WAITS static enum err
 open_door(struct door_entry *entry, const struct config_listen *listen, size_t nth,
           const struct server_options *options, struct why *why)
 {
@@ -94,7 +94,7 @@ open_door(struct door_entry *entry, const struct config_listen *listen, size_t n
     return OK;
 }
 
-static enum err
+WAITS static enum err
 open_block(struct doors *doors, const struct config_listen *listen,
            struct intake_services *services, const struct server_options *options,
            struct tls_context *tls, struct why *why)
@@ -143,17 +143,27 @@ doors_start(struct intake_services *services, const struct server_options *optio
     return OK;
 }
 
+static void
+reload_door(struct door_entry *entry, const struct config_listen *listen, struct tls_context *tls)
+{
+    if (listen->tls == LISTEN_TLS_NONE)
+        tls = NULL;
+    if (entry->is_pop3) {
+        __atomic_store_n(&entry->pop3.proxies, &listen->proxy_protocol, __ATOMIC_RELEASE);
+        atomic_store(&entry->pop3.tls, tls);
+    } else {
+        __atomic_store_n(&entry->smtp.proxies, &listen->proxy_protocol, __ATOMIC_RELEASE);
+        atomic_store(&entry->smtp.tls, tls);
+    }
+}
+
 void
 doors_reload(struct doors *doors, const struct config *config, struct tls_context *tls)
 {
-    for (size_t i = 0; i < doors->count; i++) {
-        struct door_entry *entry = &doors->entries[i];
-
+    for (size_t i = 0; i < doors->count; i++)
         for (size_t j = 0; j < config->listener_count; j++)
-            if (str_eq(config->listeners[j].name, str_from(entry->name)) &&
-                config->listeners[j].tls != LISTEN_TLS_NONE)
-                atomic_store(entry->is_pop3 ? &entry->pop3.tls : &entry->smtp.tls, tls);
-    }
+            if (str_eq(config->listeners[j].name, str_from(doors->entries[i].name)))
+                reload_door(&doors->entries[i], &config->listeners[j], tls);
 }
 
 void

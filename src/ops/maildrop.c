@@ -153,7 +153,7 @@ maildrop_size(const struct maildrop *drop)
 }
 
 /* The server looks into the directory when somebody connects; without a server nobody listens. */
-static void
+WAITS static void
 ring(const char *socket)
 {
     struct stream *stream = NULL;
@@ -187,7 +187,7 @@ finish_file(struct maildrop *drop)
     return OK;
 }
 
-enum err
+WAITS enum err
 maildrop_commit(struct maildrop **drop, const struct envelope *envelope, struct why *why)
 {
     struct maildrop *d = take(*drop);

@@ -174,7 +174,7 @@ set_aside(void *arg)
     file->e = rename(from, to) ? err_from_errno(errno) : OK;
 }
 
-static enum err
+WAITS static enum err
 copy_body(struct dropped *file, struct intake *intake)
 {
     enum err e = OK;
@@ -265,7 +265,7 @@ qualify(struct dropped *file, struct recipient *recipient)
 }
 
 /* Sender and recipients; *GO is false when nobody is left, or when all must wait. */
-static enum err
+WAITS static enum err
 fill_intake(struct dropped *file, struct intake *intake, bool *go, bool *later)
 {
     const struct envelope *envelope = &file->envelope;
@@ -306,7 +306,7 @@ fill_intake(struct dropped *file, struct intake *intake, bool *go, bool *later)
 }
 
 /* The message through the gates.  *DONE: the spool has it, or it was refused for good. */
-static enum err
+WAITS static enum err
 pass_gates(struct dropped *file, struct intake *intake, bool *done)
 {
     struct verdict verdict;
@@ -336,7 +336,7 @@ pass_gates(struct dropped *file, struct intake *intake, bool *done)
 }
 
 /* The header section of the dropped message, or what fits of it. */
-static str
+WAITS static str
 read_header(struct dropped *file)
 {
     str piece;
@@ -351,7 +351,7 @@ read_header(struct dropped *file)
     return end >= 0 ? str_head(piece, (size_t)end + 2) : piece;
 }
 
-static void
+WAITS static void
 write_report(struct dropped *file, struct buf *text)
 {
     str host = atomic_load(&file->door->services->config)->server.hostname;
@@ -374,7 +374,7 @@ write_report(struct dropped *file, struct buf *text)
 }
 
 /* Tells the sender what was refused.  *TOLD: the report is in the spool. */
-static enum err
+WAITS static enum err
 send_report(struct dropped *file, bool *told)
 {
     struct recipient recipient = { .address = file->envelope.reverse_path, .notify = NOTIFY_NEVER };
@@ -410,7 +410,7 @@ send_report(struct dropped *file, bool *told)
 }
 
 /* What was refused must not vanish: a report, or the file itself is kept. */
-static enum err
+WAITS static enum err
 settle(struct dropped *file)
 {
     bool told = true;
@@ -431,7 +431,7 @@ settle(struct dropped *file)
     return file->e;
 }
 
-static enum err
+WAITS static enum err
 take_in_open(struct dropped *file)
 {
     struct intake_peer peer;
@@ -456,7 +456,7 @@ take_in_open(struct dropped *file)
     return e;
 }
 
-static enum err
+WAITS static enum err
 take_in(struct maildrop_door *door, const char *name)
 {
     struct dropped file = { .door = door, .name = name, .fd = -1 };
@@ -479,7 +479,7 @@ take_in(struct maildrop_door *door, const char *name)
 }
 
 /* *FULL: there may be more. */
-static enum err
+WAITS static enum err
 take_in_all(struct maildrop_door *door, bool *full)
 {
     struct look look = { .path = door->path };
@@ -497,7 +497,7 @@ take_in_all(struct maildrop_door *door, bool *full)
     return e;
 }
 
-static void
+WAITS static void
 serve_maildrop(void *arg)
 {
     struct maildrop_door *door = arg;
@@ -521,7 +521,7 @@ hear_ring(void *arg, struct stream *stream)
     stream_close(stream);
 }
 
-static enum err
+WAITS static enum err
 open_bell(struct maildrop_door *door, struct why *why)
 {
     struct listener_options options = { .name = "maildrop", .connections_max = 64 };

@@ -36,7 +36,7 @@ put_time(struct json_writer *writer, const char *key, instant time)
         json_put_time(writer, key, time);
 }
 
-static enum err
+WAITS static enum err
 list_entries(struct control_call *call, size_t max, struct queue_entry **entries, size_t *count,
              bool *more)
 {
@@ -125,7 +125,7 @@ put_recipients(struct json_writer *writer, const struct queue_entry *entry)
     json_end_array(writer);
 }
 
-static enum err
+WAITS static enum err
 run_list(struct control_call *call)
 {
     int64_t wanted = json_get_int(call->args, "max");
@@ -147,7 +147,7 @@ run_list(struct control_call *call)
 }
 
 /* The one message that the argument "id" names. */
-static enum err
+WAITS static enum err
 named_entry(struct control_call *call, struct queue_entry **entry)
 {
     struct queue_query query = { .count = 1, .words = { { .word = QUEUE_ID } } };
@@ -170,7 +170,7 @@ named_entry(struct control_call *call, struct queue_entry **entry)
     return e ? control_failed(call, e) : OK;
 }
 
-static enum err
+WAITS static enum err
 run_show(struct control_call *call)
 {
     struct json_writer *writer;
@@ -186,7 +186,7 @@ run_show(struct control_call *call)
     return OK;
 }
 
-static enum err
+WAITS static enum err
 run_why(struct control_call *call)
 {
     struct queue_entry *entries;
@@ -218,7 +218,7 @@ run_why(struct control_call *call)
 }
 
 /* Some of the messages that an action would concern, for a human to look at first. */
-static enum err
+WAITS static enum err
 put_samples(struct control_call *call)
 {
     struct queue_entry *entries;
@@ -233,7 +233,7 @@ put_samples(struct control_call *call)
     return e;
 }
 
-static enum err
+WAITS static enum err
 run_act(struct control_call *call)
 {
     struct queue_action action = {
@@ -349,7 +349,7 @@ count_shape(struct control_call *call, const struct queue_entry *entries, size_t
     return OK;
 }
 
-static enum err
+WAITS static enum err
 send_shape(struct control_call *call, const struct map *groups)
 {
     static const char *const names[SHAPE_BUCKETS] = { "5m",   "10m",  "20m",  "40m",   "80m",
@@ -378,7 +378,7 @@ send_shape(struct control_call *call, const struct map *groups)
     return e;
 }
 
-static enum err
+WAITS static enum err
 run_shape(struct control_call *call)
 {
     struct queue_entry *entries;

@@ -20,6 +20,7 @@
 #include "intake/intake.h"
 #include "ops/control.h"
 #include "ops/doors.h"
+#include "ops/fixed.h"
 #include "ops/maildrop_door.h"
 #include "ops/supervisor.h"
 #include "runtime/clock.h"
@@ -137,7 +138,7 @@ data_path(const struct config *config, const char *name, char path[PATH_SIZE], s
 }
 
 /* Takes the lock on the data directory, and waits for it when somebody is about to give it up. */
-static enum err
+WAITS static enum err
 lock_data(const struct server_options *options, int *lock, struct why *why)
 {
     char path[PATH_SIZE];
@@ -197,7 +198,7 @@ find_rules(const struct config *config, struct limits_rules *system, struct limi
     };
 }
 
-static enum err
+WAITS static enum err
 open_limits(struct server *server, const struct config *config, struct why *why)
 {
     struct limits_rules system, standard;
@@ -207,7 +208,7 @@ open_limits(struct server *server, const struct config *config, struct why *why)
                        why);
 }
 
-static enum err
+WAITS static enum err
 open_databases(struct server *server, const struct config *config, struct why *why)
 {
     struct intake_services *services = &server->services;
@@ -233,7 +234,7 @@ open_databases(struct server *server, const struct config *config, struct why *w
     return e;
 }
 
-static enum err
+WAITS static enum err
 open_spool(struct server *server, const struct config *config, struct why *why)
 {
     struct intake_services *services = &server->services;
@@ -268,7 +269,7 @@ struct opening {
     enum err result;
 };
 
-static void
+WAITS static void
 open_on_thread(void *arg)
 {
     struct opening *opening = arg;
@@ -279,7 +280,7 @@ open_on_thread(void *arg)
 }
 
 /* Forgets events that are older than the configuration wants. */
-static void
+WAITS static void
 expire_events(void *arg)
 {
     struct server *server = arg;
@@ -318,7 +319,7 @@ record(struct server *server, enum event_kind kind, const char *text)
     events_record(server->services.events, &event);
 }
 
-static enum err
+WAITS static enum err
 open_doors(struct server *server, const struct server_options *options, struct why *why)
 {
     enum err e;
@@ -334,7 +335,7 @@ open_doors(struct server *server, const struct server_options *options, struct w
     return e;
 }
 
-static void
+WAITS static void
 close_spool(struct server *server, instant deadline)
 {
     struct intake_services *services = &server->services;
@@ -346,7 +347,7 @@ close_spool(struct server *server, instant deadline)
     queue_free(services->queue);
 }
 
-static void
+WAITS static void
 close_databases(struct server *server)
 {
     struct intake_services *services = &server->services;
@@ -460,25 +461,6 @@ load_config(const char *path, struct config **config, struct why *why)
     return e;
 }
 
-/* What a reload cannot change, since it is open or bound. */
-static const char *
-needs_restart(const struct config *old, const struct config *new)
-{
-    if (!str_eq(old->server.data_dir, new->server.data_dir))
-        return "server.data_dir";
-    if (!str_eq(old->server.user, new->server.user))
-        return "server.user";
-    if (old->listener_count != new->listener_count)
-        return "listen";
-    for (size_t i = 0; i < old->listener_count; i++)
-        if (!str_eq(old->listeners[i].name, new->listeners[i].name) ||
-            old->listeners[i].address.count != new->listeners[i].address.count ||
-            memcmp(old->listeners[i].address.items, new->listeners[i].address.items,
-                   old->listeners[i].address.count * sizeof *old->listeners[i].address.items) != 0)
-            return "listen";
-    return NULL;
-}
-
 static void
 keep_old(struct server *server, struct config *config, struct tls_context *tls)
 {
@@ -513,7 +495,6 @@ server_reload(struct server *server, struct why *why)
 {
     struct config *old = server_config(server), *new = NULL;
     struct tls_context *tls;
-    const char *fixed;
     enum err e;
 
     if (!server->config_path)
@@ -523,9 +504,7 @@ server_reload(struct server *server, struct why *why)
     e = load_config(server->config_path, &new, why);
     if (e)
         return e;
-    fixed = needs_restart(old, new);
-    if (fixed)
-        e = err_why(why, ERR_UNSUPPORTED, "%s has changed; that needs a restart", fixed);
+    e = fixed_check(old, new, why);
     if (!e)
         e = open_tls(new, &tls, why);
     if (e) {
@@ -580,7 +559,7 @@ watch_signals(void *arg)
     return NULL;
 }
 
-static void
+WAITS static void
 reload_now(struct server *server)
 {
     struct why why;
@@ -591,7 +570,7 @@ reload_now(struct server *server)
         supervisor_say(server->notify_fd, SUPERVISOR_RELOADED, NULL);
 }
 
-static void
+WAITS static void
 run_server(void *arg)
 {
     struct run *run = arg;

@@ -153,7 +153,7 @@ run_status(struct control_call *call)
     return OK;
 }
 
-static enum err
+WAITS static enum err
 run_reload(struct control_call *call)
 {
     enum err e = server_reload(call->context->server, &call->why);
@@ -193,7 +193,7 @@ find_self(struct control_call *call, struct route_self *self)
 }
 
 /* Where mail for an address would go, and why, without sending. */
-static enum err
+WAITS static enum err
 run_route(struct control_call *call)
 {
     struct json_writer *writer;

@@ -99,7 +99,7 @@ read_query(struct control_call *call, struct events_query *query)
     return OK;
 }
 
-static enum err
+WAITS static enum err
 send_lines(struct control_call *call, const struct collector *collector)
 {
     enum err e = OK;
@@ -109,7 +109,7 @@ send_lines(struct control_call *call, const struct collector *collector)
     return e;
 }
 
-static enum err
+WAITS static enum err
 run_search(struct control_call *call)
 {
     struct collector collector;
@@ -136,7 +136,7 @@ run_search(struct control_call *call)
 }
 
 /* All that happened to one message, the oldest first. */
-static enum err
+WAITS static enum err
 run_show(struct control_call *call)
 {
     struct collector collector;
@@ -166,7 +166,7 @@ run_show(struct control_call *call)
 }
 
 /* The number of the latest event, from which following begins. */
-static enum err
+WAITS static enum err
 latest_sequence(struct control_call *call, int64_t *sequence)
 {
     struct events_query query = { .limit = 1 };
@@ -181,7 +181,7 @@ latest_sequence(struct control_call *call, int64_t *sequence)
 }
 
 /* One look for what is new. */
-static enum err
+WAITS static enum err
 follow_once(struct control_call *call, struct events_query *query, bool *found)
 {
     struct collector collector;
@@ -202,7 +202,7 @@ follow_once(struct control_call *call, struct events_query *query, bool *found)
 }
 
 /* Until the one who asked goes away: an empty line now and then finds that out. */
-static enum err
+WAITS static enum err
 run_follow(struct control_call *call)
 {
     struct events_query query;
@@ -232,7 +232,8 @@ run_follow(struct control_call *call)
 /* clang-format off */
 const struct control_command control_trace[] = {
     /* name            what it does  needs                      arguments */
-    { "trace.search",  run_search,   CONTROL_NEEDS_EVENTS }, /* id address account kind since until limit oldest_first */
+    { "trace.search",  run_search,   CONTROL_NEEDS_EVENTS }, /* id address account kind since until
+                                                                 limit oldest_first */
     { "trace.show",    run_show,     CONTROL_NEEDS_EVENTS }, /* id */
     { "trace.follow",  run_follow,   CONTROL_NEEDS_SERVER }, /* as trace.search */
     { NULL, NULL, 0 },
