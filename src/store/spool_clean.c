@@ -111,17 +111,18 @@ static void
 keep_reserve(struct spool *spool)
 {
     struct segment *segment;
-    bool has;
+    bool has = false;
     enum err e;
 
     pthread_mutex_lock(&spool->lock);
-    has = spool->free.count > 0;
+    for (segment = spool->free.first; segment && !has; segment = segment->next)
+        has = segment_is_usable(spool, segment);
     if (has)
         spool->full = false;
     pthread_mutex_unlock(&spool->lock);
     if (has || (spool->full && clock_steady() - spool->spare_tried < SECONDS(1)))
         return;
-    e = segment_create(spool, &segment);
+    e = segment_create(spool, spool->segment_bytes, &segment);
     spool->spare_tried = clock_steady();
     pthread_mutex_lock(&spool->lock);
     if (!e)

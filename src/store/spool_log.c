@@ -18,10 +18,10 @@
  * When a write or an fdatasync fails, nobody knows what is on the disk, and asking again is no
  * help (the kernel may have dropped the pages and call them clean).  So the segment ends where the
  * last good group ended: the next segment's header says so (prev_end), and is synced, before the
- * callers of the failed group learn of the failure.  What the failed group left behind that end
- * is never read, so a message that was refused does not come back at a restart.  Only when the disk
- * does not even take that header, and the power fails before any later header got through, it may:
- * then a message was refused and is there all the same: twice, never lost.
+ * callers of the failed group learn of the failure.  What that group left behind the end is never
+ * read, so a message that was refused does not come back at a restart.  Only when the disk takes
+ * neither that header nor zeros in place of the group, and the power fails before a later header
+ * got through, it may: refused, and there all the same; twice then, never lost.
  *
  * Space.  Segments become free from the oldest end only: then the tombstone of a message is always
  * in a segment at least as new as every copy of it, and no dead message comes back because its
@@ -230,9 +230,10 @@ segment_unpin(struct spool *spool, const struct segment *segment)
     pthread_mutex_unlock(&spool->lock);
 }
 
-/* A file of full size, known to the disk under its name. */
+/* A file of SIZE bytes, known to the disk under its name.  BURNT: after a failure the name may
+ * still be taken. */
 static enum err
-segment_file_make(struct spool *spool, uint32_t slot, int *file)
+segment_file_make(struct spool *spool, uint32_t slot, uint64_t size, int *file, bool *burnt)
 {
     const struct disk *disk = spool->disk;
     char path[SPOOL_PATH_SIZE];
@@ -240,9 +241,10 @@ segment_file_make(struct spool *spool, uint32_t slot, int *file)
 
     spool_path(spool, path, "/segments/%08u", slot);
     e = disk->open(disk, path, DISK_WRITE | DISK_CREATE, file);
+    *burnt = e == ERR_EXISTS;
     if (e)
         return e;
-    e = disk->allocate(disk, *file, spool->segment_bytes);
+    e = disk->allocate(disk, *file, size);
     if (!e)
         e = disk->sync(disk, *file);
     if (!e) {
@@ -253,34 +255,33 @@ segment_file_make(struct spool *spool, uint32_t slot, int *file)
         return OK;
     disk->close(disk, *file);
     spool_path(spool, path, "/segments/%08u", slot);
-    if (disk->unlink(disk, path))
+    *burnt = disk->unlink(disk, path) != OK;
+    if (*burnt)
         log_warning("spool: cannot remove %s", path);
     return e;
 }
 
 enum err
-segment_create(struct spool *spool, struct segment **segment)
+segment_create(struct spool *spool, uint64_t size, struct segment **segment)
 {
-    uint32_t slot;
+    uint32_t slot = 1;
+    bool burnt;
     int file;
     enum err e;
 
-    /* Only the flusher adds slots, so the number stays ours without the lock. */
+    /* Only the flusher adds and removes segments, so the number stays ours without the lock. */
+    while (slot < spool->slot_count && spool->by_slot[slot])
+        slot++;
+    slot = MAX(slot, spool->slot_burnt + 1);
+    e = segment_file_make(spool, slot, size, &file, &burnt);
+    if (burnt)
+        spool->slot_burnt = slot;
+    if (e)
+        return e;
     pthread_mutex_lock(&spool->lock);
-    slot = spool->slot_count;
+    *segment = segment_new(spool, slot, file, size);
     pthread_mutex_unlock(&spool->lock);
-    e = segment_file_make(spool, slot, &file);
-    pthread_mutex_lock(&spool->lock);
-    if (!e) {
-        *segment = segment_new(spool, slot, file, spool->segment_bytes);
-    } else {
-        /* The name may still stand in the directory: it is not tried again. */
-        spool->by_slot = realloc(spool->by_slot, (slot + 1) * sizeof(struct segment *));
-        must(spool->by_slot);
-        spool->by_slot[spool->slot_count++] = NULL;
-    }
-    pthread_mutex_unlock(&spool->lock);
-    return e;
+    return OK;
 }
 
 /* Begins a new life of SEGMENT.  When it returns OK its predecessor's end is durable. */
@@ -329,6 +330,24 @@ active_close(struct spool *spool, bool broken)
         index_write(spool, active);
 }
 
+bool
+segment_is_usable(const struct spool *spool, const struct segment *segment)
+{
+    return segment->size == spool->segment_bytes && !segment->broken;
+}
+
+/* A new segment; on a full disk a smaller one, for the tombstones that will make room. */
+static enum err
+segment_squeeze(struct spool *spool, struct segment **segment)
+{
+    enum err e = segment_create(spool, spool->segment_bytes, segment);
+
+    for (uint64_t size = spool->segment_bytes / 8; e == ERR_FULL && size >= SEGMENT_BYTES_SMALLEST;
+         size /= 8)
+        e = segment_create(spool, size & ~(uint64_t)4095, segment);
+    return e;
+}
+
 /* A free segment of the right size, or a new one. */
 static enum err
 segment_obtain(struct spool *spool, struct segment **segment)
@@ -338,8 +357,8 @@ segment_obtain(struct spool *spool, struct segment **segment)
         *segment = segment_list_pop(&spool->free);
         pthread_mutex_unlock(&spool->lock);
         if (!*segment)
-            return segment_create(spool, segment);
-        if ((*segment)->size == spool->segment_bytes && !(*segment)->broken)
+            return segment_squeeze(spool, segment);
+        if (segment_is_usable(spool, *segment))
             return OK;
         segment_discard(spool, *segment);
     }
@@ -609,6 +628,32 @@ group_fail(struct spool *spool, struct record *failed, struct record_list *left,
     records_release(failed, e);
 }
 
+/* What the failed group may have left on the disk must not count after a restart.  The next header
+ * takes it out of the log; only then may anybody know of the failure.  If there is no room for
+ * another segment, zeros are written over it. */
+static void
+group_disown(struct spool *spool, uint64_t bytes)
+{
+    static const char zeros[65536];
+    const struct segment *segment = spool->active;
+    size_t count = 0;
+    enum err e;
+
+    active_close(spool, true);
+    if (log_rotate(spool) == OK)
+        return;
+    for (uint64_t left = bytes; left; left -= spool->parts[count++].iov_len)
+        spool->parts[count] =
+            (struct iovec){ (void *)(uintptr_t)zeros, (size_t)MIN(left, (uint64_t)sizeof(zeros)) };
+    must(count <= GROUP_RECORDS_MAX * PARTS_PER_RECORD);
+    e = spool->disk->write(spool->disk, segment->file, spool->parts, count, segment->end);
+    if (!e)
+        e = spool->disk->sync(spool->disk, segment->file);
+    if (e && !spool->failing)
+        log_error(
+            "spool: the disk takes nothing at all: refused mail may be there after a restart");
+}
+
 /* One group: as many records of LEFT as fit into the active segment. */
 static enum err
 flush_group(struct spool *spool, struct record_list *left)
@@ -618,7 +663,10 @@ flush_group(struct spool *spool, struct record_list *left)
 
     group_fill(spool, left, &group);
     if (!group.first) {
-        e = log_rotate(spool);
+        /* A record that does not fit an empty segment: that is a small one, and the disk is full.
+         */
+        bool empty = spool->active && spool->active->end == SEGMENT_HEADER_SIZE;
+        e = empty ? ERR_FULL : log_rotate(spool);
         if (!e)
             return OK;
         group = *left;
@@ -629,12 +677,8 @@ flush_group(struct spool *spool, struct record_list *left)
     e = group_sync_bodies(spool, &group);
     if (!e) {
         e = group_write(spool, &group);
-        if (e) {
-            /* The next header takes the failed bytes out of the log; only then may anybody know. */
-            active_close(spool, true);
-            if (log_rotate(spool))
-                log_error("spool: no new segment after a failed write");
-        }
+        if (e)
+            group_disown(spool, group.bytes);
     }
     if (e) {
         group_fail(spool, group.first, left, e);

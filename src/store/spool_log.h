@@ -27,6 +27,7 @@ enum {
     SEGMENT_BYTES_DEFAULT = 64 << 20,
     SEGMENT_BYTES_MIN = 16 << 10,
     SEGMENT_BYTES_MAX = 1 << 30,
+    SEGMENT_BYTES_SMALLEST = 8 << 10,    /* Of those that are squeezed onto a full disk. */
     INLINE_MAX_DEFAULT = 256 << 10,
     RECORD_HEAD_SIZE = 88,
     GROUP_RECORDS_MAX = 512,
@@ -205,6 +206,8 @@ struct spool {
     uint64_t epoch;             /* The highest that was ever used. */
     struct segment_header prev; /* What the next header says of its predecessor. */
     uint64_t tail_durable;
+    uint32_t
+        slot_burnt; /* Numbers up to this one may be taken by files that could not be removed. */
     instant spare_tried;
     uint32_t clean_shard;
     bool failing; /* The last group failed, and was logged. */
@@ -254,7 +257,9 @@ void unlink_later(struct spool *spool, uint64_t file);
 /* Lock held.  The segment that holds PLACE, pinned. */
 struct segment *segment_pin(struct spool *spool, struct place place);
 void segment_unpin(struct spool *spool, const struct segment *segment);
-enum err segment_create(struct spool *spool, struct segment **segment);
+/* Not a small one of a full disk, not one that failed, not one of another configuration. */
+bool segment_is_usable(const struct spool *spool, const struct segment *segment);
+enum err segment_create(struct spool *spool, uint64_t size, struct segment **segment);
 enum err log_rotate(struct spool *spool);
 /* Lock held.  Queues RECORD for the next group and wakes the flusher. */
 void log_append(struct spool *spool, struct record *record);

@@ -472,6 +472,38 @@ a_full_disk_refuses_drafts_and_still_forgets(void)
 }
 
 static void
+a_restart_on_a_full_disk_still_forgets(void)
+{
+    struct disk_sim *sim = disk_sim_new(21);
+    struct spool *spool = open_small(sim);
+    unsigned count = 0;
+    enum err e = OK;
+
+    disk_sim_set_capacity(sim, (9 * 64 + 50) << 10);
+    while (!e && count < 1000)
+        e = put(spool, count++, 3000);
+    CHECK(e == ERR_FULL);
+    /* Each restart takes one more segment; the last ones find only room for small ones. */
+    for (int i = 0; i < 3; i++) {
+        disk_sim_crash_at(sim, 1);
+        spool_close(spool);
+        disk_sim_power_cut(sim);
+        spool = open_small(sim);
+        CHECK(spool && found_count == count - 1);
+        CHECK(put(spool, 2000, 3000) == ERR_FULL);
+        CHECK(spool_note(spool, id_of(1), S("noted")) == OK);
+    }
+    for (unsigned i = 0; i + 1 < count; i++)
+        CHECK(spool_forget(spool, id_of(i)) == OK);
+    CHECK(put(spool, 2000, 3000) == OK);
+    spool_close(spool);
+    spool = open_small(sim);
+    CHECK(found_count == 1);
+    spool_close(spool);
+    disk_sim_free(sim);
+}
+
+static void
 free_space_below_the_floor_refuses_drafts(void)
 {
     struct spool_options options = { .dir = DIR_SIM,
@@ -846,6 +878,7 @@ main(void)
     RUN(a_failed_sync_is_an_error_and_the_message_does_not_come_back);
     RUN(a_tombstone_that_failed_is_written_again);
     RUN(a_full_disk_refuses_drafts_and_still_forgets);
+    RUN(a_restart_on_a_full_disk_still_forgets);
     RUN(free_space_below_the_floor_refuses_drafts);
     RUN(rot_in_a_body_is_reported_and_never_served);
     RUN(rot_in_a_head_costs_one_message_and_is_kept_in_quarantine);

@@ -56,6 +56,7 @@ struct world {
     const char *what;
     uint64_t seed;
     uint64_t at;
+    bool hopeless; /* The disk is full and fails again and again: what is refused may come back. */
 };
 
 static bool quiet;
@@ -269,7 +270,7 @@ compare(struct world *world)
 
     for (unsigned i = 0; i < world->count; i++) {
         struct message *message = &world->messages[i];
-        if (message->found && message->fate == NEVER_WAS)
+        if (message->found && message->fate == NEVER_WAS && !world->hopeless)
             wrong(world, i, "was refused, and is there");
         if (message->found && message->fate == GONE)
             wrong(world, i, "was forgotten, and is there");
@@ -360,6 +361,8 @@ world_new(uint64_t seed, uint64_t at)
 
     must(world);
     world->sim = disk_sim_new(seed * 1000003 + at);
+    if (seed % 3 == 0) /* On a disk that is full now and then. */
+        disk_sim_set_capacity(world->sim, (100 + seed * 8 % 64) << 10);
     world->seed = seed;
     world->at = at;
     rand_init(&world->rand, seed);
@@ -412,6 +415,7 @@ run_with_failures(uint64_t seed, uint64_t at, uint64_t count, enum err with)
     struct world *world = world_new(seed, at);
     bool synced = false;
 
+    world->hopeless = seed % 3 == 0 && count > 1;
     if (open_once(world))
         wrong(world, 0, "the spool does not open");
     disk_sim_fail_at(world->sim, at, count, with);
@@ -419,7 +423,7 @@ run_with_failures(uint64_t seed, uint64_t at, uint64_t count, enum err with)
         step(world);
     for (unsigned i = 0; world->spool && !synced && i < 30; i++)
         synced = step_sync(world) == OK;
-    if (world->spool && !synced)
+    if (world->spool && !synced && seed % 3)
         wrong(world, 0, "the spool did not recover from an error");
     if (world->spool) {
         crash(world, true);
