@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
-/* body.h: what of a snapshot only config/ itself sees: its memory and where its values came from. */
+/* body.h: what of a snapshot only config/ itself sees: its memory and where its values came from.
+ */
 #pragma once
 
 #include "base/arena.h"
@@ -9,8 +10,8 @@
 
 struct config_body {
     struct arena arena;
-    unsigned refs;          /* Changed atomically. */
-    unsigned *lines;        /* For each option of the table, the line that set it; 0: the default. */
+    unsigned refs;   /* Changed atomically. */
+    unsigned *lines; /* For each option of the table, the line that set it; 0: the default. */
     unsigned *listen_lines; /* For each block, the line where it begins. */
     unsigned *route_lines;
     size_t listen_room;
@@ -31,6 +32,6 @@ void problem_add(struct config_problems *problems, const struct config_problem *
 void problem_addf(struct config_problems *problems, unsigned line, unsigned column,
                   const char *cure, const char *format, ...) PRINTF_LIKE(5, 6);
 
-/* finish.c: what one option cannot see alone: fills what follows from other values, and complains of
- * what does not fit together. */
+/* finish.c: what one option cannot see alone: fills what follows from other values, and complains
+ * of what does not fit together. */
 void config_finish(struct config *config, struct config_problems *problems);

@@ -18,13 +18,6 @@ enum {
 };
 
 /* clang-format off */
-static const struct config_limits preset_figures[] = {
-    /*                                         recipients  messages  recipients  first-time */
-    [LIMIT_UNLIMITED]  = { LIMIT_UNLIMITED,    0,          0,        0,          0,   0, 0 },
-    [LIMIT_GMAIL]      = { LIMIT_GMAIL,        100,        500,      500,        0,   0, 0 },
-    [LIMIT_WORKSPACE]  = { LIMIT_WORKSPACE,    2000,       2000,     10000,      3000, 0, 0 },
-    [LIMIT_SMALL_HOST] = { LIMIT_SMALL_HOST,   100,        1000,     0,          200, 0, 0 },
-};
 static const char *const preset_names[] = {
     [LIMIT_UNLIMITED] = "unlimited", [LIMIT_GMAIL] = "gmail", [LIMIT_WORKSPACE] = "workspace",
     [LIMIT_SMALL_HOST] = "small-host",
@@ -201,47 +194,10 @@ config_drop(struct config **config)
     *config = NULL;
 }
 
-struct config_limits
-config_limits_of_preset(enum limit_preset preset)
-{
-    return preset_figures[preset];
-}
-
-bool
-config_preset_parse(str name, enum limit_preset *preset)
-{
-    for (size_t i = 0; i < COUNT_OF(preset_names); i++) {
-        if (str_eq(name, str_from(preset_names[i]))) {
-            *preset = (enum limit_preset)i;
-            return true;
-        }
-    }
-    return false;
-}
-
 const char *
 config_preset_name(enum limit_preset preset)
 {
     return preset_names[preset];
-}
-
-struct config_limits
-config_limits(const struct config *config)
-{
-    struct config_limits limits = config_limits_of_preset(config->limits.preset);
-    const struct config_limits *set = &config->limits;
-
-    if (set->recipients_per_message)
-        limits.recipients_per_message = set->recipients_per_message;
-    if (set->messages_per_day)
-        limits.messages_per_day = set->messages_per_day;
-    if (set->recipients_per_day)
-        limits.recipients_per_day = set->recipients_per_day;
-    if (set->new_recipients_per_day)
-        limits.new_recipients_per_day = set->new_recipients_per_day;
-    limits.system_messages_per_day = set->system_messages_per_day;
-    limits.system_recipients_per_day = set->system_recipients_per_day;
-    return limits;
 }
 
 bool

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* config.h: what the administrator wants, as one immutable snapshot.
  *
- * A snapshot is made once from outpost.conf and shared by reference between the loops; a reload makes
- * a new one, and a session that holds the old one keeps it until it ends.  Every field below is
- * one row of the table in options.c, from which the parser, `outpost config show`, `config explain`
- * and outpost.conf(5) come.  Every str here has a NUL behind its last byte, so that .ptr serves
- * system calls; a text that was not set has len 0, but hostname, postmaster and helo_name are always
- * filled.  Paths are absolute, or relative to the working directory only when the file's own name was.
+ * A snapshot is made once from outpost.conf and shared by reference between the loops; a reload
+ * makes a new one, and a session that holds the old one keeps it until it ends.  Every field below
+ * is one row of the table in options.c, from which the parser, `outpost config show`, `config
+ * explain` and outpost.conf(5) come.  Every str here has a NUL behind its last byte, so that .ptr
+ * serves system calls; a text that was not set has len 0, but hostname, postmaster and helo_name
+ * are always filled.  Paths are absolute, or relative to the working directory only when the file's
+ * own name was.
  */
 #pragma once
 
@@ -82,7 +83,7 @@ struct config_listen {
 struct config_tls {
     str certificate; /* Empty: no TLS is offered. */
     str key;
-    str ca_file;     /* Roots beside the system's, for connections that we make. */
+    str ca_file; /* Roots beside the system's, for connections that we make. */
 };
 
 struct config_dns {
@@ -101,14 +102,14 @@ struct config_trust {
 /* The ceilings of what a client of SMTP can make us hold or wait for. */
 struct config_smtp {
     uint64_t message_size_max;
-    unsigned recipients_max;         /* Of one message. */
-    unsigned command_line_max;       /* Bytes, with CRLF. */
+    unsigned recipients_max;   /* Of one message. */
+    unsigned command_line_max; /* Bytes, with CRLF. */
     unsigned auth_line_max;
-    unsigned text_line_max;          /* Of a message. */
+    unsigned text_line_max; /* Of a message. */
     uint64_t header_size_max;
     unsigned header_fields_max;
-    unsigned hops_max;               /* Received fields. */
-    unsigned commands_max;           /* In one session. */
+    unsigned hops_max;     /* Received fields. */
+    unsigned commands_max; /* In one session. */
     unsigned errors_max;
     unsigned unknown_recipients_max;
     unsigned auth_failures_max;
@@ -116,22 +117,15 @@ struct config_smtp {
     unsigned connections_per_address_max;
     uint64_t transaction_memory_max; /* The arena of one transaction. */
     duration command_timeout;
-    duration data_timeout;           /* Between two blocks of a message. */
-    duration message_timeout;        /* A whole message. */
-    duration handshake_timeout;      /* TLS. */
+    duration data_timeout;      /* Between two blocks of a message. */
+    duration message_timeout;   /* A whole message. */
+    duration handshake_timeout; /* TLS. */
     duration session_timeout;
     str greeting;
 };
 
 struct config_auth {
     struct config_texts mechanisms;
-    duration cache_time;             /* A verified login is not hashed again. */
-    unsigned wrong_secrets_account_max; /* Distinct wrong secrets for one account in the window. */
-    unsigned wrong_secrets_network_max;
-    duration window;
-    duration lock_time;
-    duration failure_delay;
-    unsigned hash_parallel_max;
 };
 
 struct config_delivery {
@@ -151,7 +145,6 @@ struct config_delivery {
     unsigned messages_per_connection;
     unsigned recipients_per_transaction;
     unsigned hosts_max; /* MX hosts and addresses that one attempt tries. */
-    unsigned reply_size_max;
     unsigned smtp_port;
     enum relay_tls tls;
     bool prefer_ipv6;
@@ -170,34 +163,34 @@ struct config_route {
     enum relay_tls tls;
     enum relay_auth auth;
     enum relay_verify verify;
-    unsigned connections_max;   /* 0: as delivery */
 };
 
-enum limit_preset { LIMIT_UNLIMITED, LIMIT_GMAIL, LIMIT_WORKSPACE, LIMIT_SMALL_HOST };
+enum limit_preset {
+    LIMIT_UNLIMITED,
+    LIMIT_GMAIL,
+    LIMIT_WORKSPACE,
+    LIMIT_SMALL_HOST
+};
 
 /* What one account may send, unless the directory says otherwise for it or its domain.
- * 0: what the preset says; in a preset, 0: no limit.  config_limits() does the merging. */
+ * 0: what the preset says. */
 struct config_limits {
     enum limit_preset preset;
     unsigned recipients_per_message;
     unsigned messages_per_day;
-    unsigned recipients_per_day;
     unsigned new_recipients_per_day;
     unsigned system_messages_per_day; /* All accounts together; 0: no limit. */
-    unsigned system_recipients_per_day;
 };
 
 struct config_store {
     uint64_t segment_size;
-    uint64_t body_file_over;  /* Larger messages get a file of their own. */
-    uint64_t free_space_min;  /* Below it new mail is put off with 452. */
-    uint64_t mailbox_size_max;
-    unsigned queue_max;       /* Recipients waiting; above it new mail is put off. */
+    uint64_t body_file_over; /* Larger messages get a file of their own. */
+    uint64_t free_space_min; /* Below it new mail is put off with 452. */
+    unsigned queue_max;      /* Recipients waiting; above it new mail is put off. */
 };
 
 struct config_events {
     duration retention;
-    bool dialogue;
 };
 
 struct config_pop3 {
@@ -206,7 +199,6 @@ struct config_pop3 {
     unsigned commands_max;
     unsigned errors_max;
     unsigned auth_failures_max;
-    unsigned connections_per_account_max;
 };
 
 struct config_log {
@@ -245,7 +237,9 @@ struct config_problem {
     char cure[256];
 };
 
-enum { CONFIG_PROBLEMS_MAX = 50 };
+enum {
+    CONFIG_PROBLEMS_MAX = 50
+};
 
 struct config_problems {
     struct config_problem *items;
@@ -254,8 +248,9 @@ struct config_problems {
 
 void config_problems_done(struct config_problems *problems);
 
-/* Reads PATH.  On failure every problem is listed, up to the maximum: ERR_NOT_FOUND or ERR_IO when the
- * file cannot be read, ERR_SYNTAX when it says something wrong.  The reference is the caller's. */
+/* Reads PATH.  On failure every problem is listed, up to the maximum: ERR_NOT_FOUND or ERR_IO when
+ * the file cannot be read, ERR_SYNTAX when it says something wrong.  The reference is the caller's.
+ */
 enum err config_load(const char *path, struct config **config, struct config_problems *problems);
 /* The same from TEXT, as if it stood in a file named PATH. */
 enum err config_parse(str text, const char *path, struct config **config,
@@ -267,12 +262,9 @@ struct config *config_ref(const struct config *config);
 void config_unref(const struct config *config); /* NULL is fine. */
 void config_drop(struct config **config);
 
-/* The figures of PRESET, or of the preset with what the file sets beside it. */
-struct config_limits config_limits_of_preset(enum limit_preset preset);
-bool config_preset_parse(str name, enum limit_preset *preset);
+/* "gmail"; its figures are in accounts/limits. */
 const char *config_preset_name(enum limit_preset preset);
-struct config_limits config_limits(const struct config *config);
 
-/* A file below the data directory, NUL-terminated: config_data_path(c, path, sizeof path, "control.sock").
- * False when it does not fit. */
+/* A file below the data directory, NUL-terminated: config_data_path(c, path, sizeof path,
+ * "control.sock"). False when it does not fit. */
 bool config_data_path(const struct config *config, char *path, size_t size, const char *name);

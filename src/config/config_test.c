@@ -222,15 +222,6 @@ a_route_takes_what_stands_beside_its_url(void)
     CHECK(c->relay.to.tls == RELAY_TLS_OFF && c->relay.to.port == 2525);
 }
 
-static void
-limits_are_the_preset_and_what_is_set_beside_it(void)
-{
-    OWN(config) c = parse("limits { preset gmail; messages_per_day 700; }");
-    struct config_limits limits = config_limits(c);
-
-    CHECK(limits.recipients_per_message == 100 && limits.messages_per_day == 700);
-}
-
 /* How many bytes a value of TYPE has in its struct, and how it is aligned. */
 static size_t
 size_of(enum option_type type, size_t *align)
@@ -415,7 +406,6 @@ main(void)
     RUN(a_section_without_label_may_go_on_later);
     RUN(a_value_that_was_not_set_gives_way_to_one_that_was);
     RUN(a_route_takes_what_stands_beside_its_url);
-    RUN(limits_are_the_preset_and_what_is_set_beside_it);
     RUN(every_field_has_its_row);
     RUN(every_row_is_whole);
     RUN(what_is_shown_gives_the_same_again);

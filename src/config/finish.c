@@ -8,7 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { DOMAIN_OR_ADDRESS_MAX = 320 };
+enum {
+    DOMAIN_OR_ADDRESS_MAX = 320
+};
 
 /* clang-format off */
 static const struct kind_facts {

@@ -10,12 +10,19 @@
 #include "base/base.h"
 #include "base/str.h"
 
-enum token_kind { TOKEN_WORD, TOKEN_OPEN, TOKEN_CLOSE, TOKEN_SEMICOLON, TOKEN_END, TOKEN_BAD };
+enum token_kind {
+    TOKEN_WORD,
+    TOKEN_OPEN,
+    TOKEN_CLOSE,
+    TOKEN_SEMICOLON,
+    TOKEN_END,
+    TOKEN_BAD
+};
 
 struct token {
     enum token_kind kind;
     bool quoted;
-    str text;        /* A word without its quotes. */
+    str text; /* A word without its quotes. */
     unsigned line;
     unsigned column; /* In bytes, from 1. */
     const char *why; /* TOKEN_BAD: what is wrong, */
@@ -30,5 +37,6 @@ struct lexer {
 };
 
 void lexer_init(struct lexer *lexer, struct arena *arena, str text);
-/* The next one; after TOKEN_BAD goes on behind the rest of the line; TOKEN_END for ever at the end. */
+/* The next one; after TOKEN_BAD goes on behind the rest of the line; TOKEN_END for ever at the end.
+ */
 void lexer_next(struct lexer *lexer, struct token *token);

@@ -5,8 +5,8 @@
 #include "base/base.h"
 #include "base/str.h"
 
-/* How many letters must be put in, taken out, changed or swapped with a neighbour to get from A to B;
- * at most 32 bytes of each are looked at. */
+/* How many letters must be put in, taken out, changed or swapped with a neighbour to get from A to
+ * B; at most 32 bytes of each are looked at. */
 unsigned word_distance(str a, str b);
 
 /* Feed candidates one by one; `best` is NULL while none is near enough to be worth a question. */

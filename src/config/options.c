@@ -17,7 +17,7 @@ const struct section sections[SECTION_COUNT] = {
     [SECTION_RELAY]    = { "relay", "A smarthost for everything that no route takes.", false, IN_CONFIG(relay) },
     [SECTION_ROUTE]    = { "route", "A way out for some mail.  The label is the recipient domain, unless domain or sender says otherwise.", true, 0, sizeof(struct config_route) },
     [SECTION_SMTP]     = { "smtp", "Ceilings for what clients may ask of us by SMTP.", false, IN_CONFIG(smtp) },
-    [SECTION_AUTH]     = { "auth", "Logins, and those who guess them.", false, IN_CONFIG(auth) },
+    [SECTION_AUTH]     = { "auth", "How clients log in.", false, IN_CONFIG(auth) },
     [SECTION_LIMITS]   = { "limits", "How much one account may send, where the directory sets no limit of its own.", false, IN_CONFIG(limits) },
     [SECTION_DELIVERY] = { "delivery", "How mail goes out, and what happens when it cannot.", false, IN_CONFIG(delivery) },
     [SECTION_DNS]      = { "dns", "How names are resolved.", false, IN_CONFIG(dns) },
@@ -80,8 +80,7 @@ static const struct option_choice log_levels[] = {
     ROW(SECTION, route, password_file, PATH, "", LIVE, 0, 0, NULL, "The file whose first line is the password for the next hop."),                          \
     ROW(SECTION, route, tls, ENUM, "auto", LIVE, 0, 0, relay_tls, "Encryption; auto requires it when a password is sent."),                                  \
     ROW(SECTION, route, auth, ENUM, "auto", LIVE, 0, 0, relay_auth, "The mechanism of the login; auto takes the strongest that both sides know."),         \
-    ROW(SECTION, route, verify, ENUM, "auto", LIVE, 0, 0, relay_verify, "Whether the certificate must be valid for the host; auto checks where TLS is required."), \
-    ROW(SECTION, route, connections_max, INTEGER, "0", LIVE, 0, 100000, NULL, "Connections to this hop at a time; 0 means delivery.site_connections_max.")
+    ROW(SECTION, route, verify, ENUM, "auto", LIVE, 0, 0, relay_verify, "Whether the certificate must be valid for the host; auto checks where TLS is required.")
 
 const struct option options[] = {
     SERVER(hostname, HOSTNAME, "", RESTART, 0, 0, NULL, "The name of this server in greetings and Received fields; the system's name when not set."),
@@ -131,21 +130,12 @@ const struct option options[] = {
     SMTP(greeting, TEXT, "", LIVE, 0, 0, NULL, "What follows the host name in the greeting; ESMTP when not set."),
 
     AUTH(mechanisms, TEXTS, "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS", LIVE, 0, 0, NULL, "SASL mechanisms that are offered, over TLS only."),
-    AUTH(cache_time, DURATION, "5m", LIVE, 0, DAYS(1), NULL, "How long a verified login need not be hashed again; 0s for never."),
-    AUTH(wrong_secrets_account_max, INTEGER, "10", LIVE, 1, 100000, NULL, "Distinct wrong passwords for one account from one network before both are parted."),
-    AUTH(wrong_secrets_network_max, INTEGER, "50", LIVE, 1, 1000000, NULL, "Distinct wrong passwords from one network before it is locked out."),
-    AUTH(window, DURATION, "1h", LIVE, MILLISECONDS(10), DAYS(30), NULL, "The time over which wrong passwords are counted."),
-    AUTH(lock_time, DURATION, "15m", LIVE, 0, DAYS(30), NULL, "How long a lock lasts."),
-    AUTH(failure_delay, DURATION, "1s", LIVE, 0, MINUTES(1), NULL, "How long the answer to a failed login is held back."),
-    AUTH(hash_parallel_max, INTEGER, "4", RESTART, 1, 256, NULL, "Passwords hashed at a time; each needs 64 MiB of memory."),
 
-    LIMITS(preset, ENUM, "unlimited", LIVE, 0, 0, presets, "A set of figures: gmail (100 recipients at once, 500 messages a day), workspace (2000), small-host (1000, 200 first-time recipients)."),
-    LIMITS(recipients_per_message, INTEGER, "0", LIVE, 0, 1000000, NULL, "Recipients of one message; 0 takes the preset's figure, as in the next three."),
+    LIMITS(preset, ENUM, "unlimited", LIVE, 0, 0, presets, "A set of figures: gmail (100 recipients at once, 500 messages a day), workspace (500, 2000), small-host (100, 1000, and 200 first-time recipients)."),
+    LIMITS(recipients_per_message, INTEGER, "0", LIVE, 0, 1000000, NULL, "Recipients of one message; 0 takes the preset's figure, as in the next two."),
     LIMITS(messages_per_day, INTEGER, "0", LIVE, 0, 0xffffffff, NULL, "Messages of one account in 24 hours."),
-    LIMITS(recipients_per_day, INTEGER, "0", LIVE, 0, 0xffffffff, NULL, "Recipients of one account in 24 hours."),
     LIMITS(new_recipients_per_day, INTEGER, "0", LIVE, 0, 0xffffffff, NULL, "Recipients to whom the account never wrote before, in 24 hours."),
     LIMITS(system_messages_per_day, INTEGER, "0", LIVE, 0, 0xffffffff, NULL, "Messages of all accounts together in 24 hours; 0 for no limit."),
-    LIMITS(system_recipients_per_day, INTEGER, "0", LIVE, 0, 0xffffffff, NULL, "Recipients of all accounts together in 24 hours; 0 for no limit."),
 
     DELIVERY(retry_min, DURATION, "5m", LIVE, MILLISECONDS(10), DAYS(1), NULL, "The wait after the first failed attempt; it doubles with each further one."),
     DELIVERY(retry_max, DURATION, "4h", LIVE, MILLISECONDS(10), DAYS(5), NULL, "The longest wait between two attempts."),
@@ -163,7 +153,6 @@ const struct option options[] = {
     DELIVERY(messages_per_connection, INTEGER, "1000", LIVE, 1, 1000000, NULL, "Messages sent over one connection."),
     DELIVERY(recipients_per_transaction, INTEGER, "100", LIVE, 1, 100000, NULL, "Recipients given to the next hop in one transaction."),
     DELIVERY(hosts_max, INTEGER, "10", LIVE, 1, 100, NULL, "Addresses that one attempt tries."),
-    DELIVERY(reply_size_max, INTEGER, "65536", LIVE, 1024, 1048576, NULL, "Bytes of one answer of a server; a longer one ends the connection."),
     DELIVERY(smtp_port, INTEGER, "25", LIVE, 1, 65535, NULL, "The port of MX hosts; only a test has another one."),
     DELIVERY(tls, ENUM, "may", LIVE, 0, 0, delivery_tls, "Encryption towards MX hosts: may uses what is offered and records what it was worth."),
     DELIVERY(prefer_ipv6, BOOL, "on", LIVE, 0, 0, NULL, "Whether IPv6 is tried before IPv4 at the same MX preference."),
@@ -180,18 +169,15 @@ const struct option options[] = {
     STORE(segment_size, BYTES, "64M", RESTART, 1048576, 1ULL << 32, NULL, "Bytes of one segment of the spool."),
     STORE(body_file_over, BYTES, "1M", LIVE, 4096, 1ULL << 32, NULL, "Messages above this size get a file of their own in the spool."),
     STORE(free_space_min, BYTES, "256M", LIVE, 0, 1ULL << 50, NULL, "Free disk space below which new mail is put off."),
-    STORE(mailbox_size_max, BYTES, "10G", LIVE, 0, 1ULL << 50, NULL, "Bytes of one mailbox; 0 for no limit."),
     STORE(queue_max, INTEGER, "10000000", LIVE, 1000, 0xffffffff, NULL, "Waiting recipients above which new mail is put off."),
 
     ROW(EVENTS, events, retention, DURATION, "30d", LIVE, HOURS(1), DAYS(3650), NULL, "How long the record is kept."),
-    ROW(EVENTS, events, dialogue, BOOL, "off", LIVE, 0, 0, NULL, "Whether every line of every SMTP dialogue is recorded too, without secrets."),
 
     POP3(idle_timeout, DURATION, "10m", LIVE, MILLISECONDS(10), DAYS(1), NULL, "How long we wait for the next command; RFC 1939 wants 10 minutes."),
     POP3(command_line_max, INTEGER, "512", LIVE, 255, 16384, NULL, "Bytes of a command line; logins may be as long as smtp.auth_line_max."),
     POP3(commands_max, INTEGER, "1000000", LIVE, 100, 0xffffffff, NULL, "Commands in one session."),
     POP3(errors_max, INTEGER, "20", LIVE, 1, 100000, NULL, "Refused commands after which a session is ended."),
     POP3(auth_failures_max, INTEGER, "3", LIVE, 1, 100, NULL, "Failed logins after which a session is ended."),
-    POP3(connections_per_account_max, INTEGER, "10", LIVE, 1, 10000, NULL, "Sessions of one account at a time."),
 
     ROW(LOG, log, level, ENUM, "info", LIVE, 0, 0, log_levels, "The least important kind of line that is still written."),
 };

@@ -7,16 +7,17 @@
 
 enum option_type {
     OPTION_BOOL,
-    OPTION_INTEGER,   /* unsigned */
-    OPTION_BYTES,     /* uint64_t: 25M */
-    OPTION_DURATION,  /* duration: 5d, 30m */
-    OPTION_TEXT,      /* str */
-    OPTION_HOSTNAME,  /* str, lower case */
-    OPTION_PATH,      /* str, made absolute */
-    OPTION_ADDRESS,   /* str: a mail address */
-    OPTION_ENUM,      /* an enum, by its choices */
-    OPTION_URL,       /* struct relay_target */
-    OPTION_TEXTS,     /* struct config_texts; this and the rest are lists, and may be written in several lines */
+    OPTION_INTEGER,  /* unsigned */
+    OPTION_BYTES,    /* uint64_t: 25M */
+    OPTION_DURATION, /* duration: 5d, 30m */
+    OPTION_TEXT,     /* str */
+    OPTION_HOSTNAME, /* str, lower case */
+    OPTION_PATH,     /* str, made absolute */
+    OPTION_ADDRESS,  /* str: a mail address */
+    OPTION_ENUM,     /* an enum, by its choices */
+    OPTION_URL,      /* struct relay_target */
+    OPTION_TEXTS, /* struct config_texts; this and the rest are lists, and may be written in several
+                     lines */
     OPTION_DOMAINS,   /* struct config_texts, lower case */
     OPTION_NETWORKS,  /* struct config_networks */
     OPTION_ENDPOINTS, /* struct config_endpoints */
@@ -45,9 +46,9 @@ enum section_id {
 struct section {
     const char *name;
     const char *doc;
-    bool repeated;  /* `name LABEL { ... }`, any number of times */
-    size_t offset;  /* In struct config; of no meaning when repeated. */
-    size_t size;    /* Of its struct. */
+    bool repeated; /* `name LABEL { ... }`, any number of times */
+    size_t offset; /* In struct config; of no meaning when repeated. */
+    size_t size;   /* Of its struct. */
 };
 
 struct option {
@@ -56,8 +57,8 @@ struct option {
     enum option_type type;
     const char *standard; /* The default, written as in a file; "" for none. */
     enum option_reload reload;
-    size_t offset;        /* In the section's struct. */
-    uint64_t min, max;    /* Of a number; max 0: no bounds. */
+    size_t offset;     /* In the section's struct. */
+    uint64_t min, max; /* Of a number; max 0: no bounds. */
     const struct option_choice *choices;
     const char *doc;
 };

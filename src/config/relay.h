@@ -8,8 +8,9 @@
  *     lmtp://HOST[:PORT][?...]            port 24
  *     lmtp:///PATH                        a Unix socket
  *
- * After `?`, parted by `&`: tls=off|may|require, verify=on|off, auth=auto|none|plain|login|scram-sha-256,
- * mx=yes (HOST is a domain whose MX records are asked).  A password never stands in a URL.
+ * After `?`, parted by `&`: tls=off|may|require, verify=on|off,
+ * auth=auto|none|plain|login|scram-sha-256, mx=yes (HOST is a domain whose MX records are asked).
+ * A password never stands in a URL.
  */
 #pragma once
 
@@ -18,7 +19,14 @@
 #include "base/err.h"
 #include "base/str.h"
 
-enum relay_kind { RELAY_NONE, RELAY_MX, RELAY_LOCAL, RELAY_SMTP, RELAY_SMTPS, RELAY_LMTP };
+enum relay_kind {
+    RELAY_NONE,
+    RELAY_MX,
+    RELAY_LOCAL,
+    RELAY_SMTP,
+    RELAY_SMTPS,
+    RELAY_LMTP
+};
 
 enum relay_tls {
     RELAY_TLS_AUTO, /* may, and require when a password is sent; never seen after loading. */
@@ -43,10 +51,10 @@ enum relay_verify {
 
 struct relay_target {
     enum relay_kind kind;
-    bool mx;           /* SMTP: ask the MX records of `host` instead of its addresses. */
-    str host;          /* A name, or an address without brackets. */
+    bool mx;  /* SMTP: ask the MX records of `host` instead of its addresses. */
+    str host; /* A name, or an address without brackets. */
     uint16_t port;
-    str path;          /* LMTP over a Unix socket; then host is empty. */
+    str path; /* LMTP over a Unix socket; then host is empty. */
     str user;
     str password_file; /* Comes from the configuration, never from a URL. */
     enum relay_tls tls;
@@ -58,7 +66,8 @@ struct relay_target {
  * verify are resolved: never 0 or AUTO. */
 enum err relay_parse_url(struct arena *arena, str url, struct relay_target *target,
                          struct why *why);
-/* The same with what the URL leaves open still open, for those who add a user; then relay_resolve(). */
+/* The same with what the URL leaves open still open, for those who add a user; then
+ * relay_resolve(). */
 enum err relay_parse_unresolved(struct arena *arena, str url, struct relay_target *target,
                                 struct why *why);
 void relay_resolve(struct relay_target *target);

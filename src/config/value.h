@@ -11,11 +11,13 @@
 
 struct config_problem;
 
-enum { VALUE_ITEMS_MAX = 4096 };
+enum {
+    VALUE_ITEMS_MAX = 4096
+};
 
 /* Sets OPTION in the struct of its section from COUNT words.  False, with text and cure in PROBLEM
- * and the number of the bad word in BAD, when they are no such value.  Relative paths are taken from
- * BASE_DIR; lists grow. */
+ * and the number of the bad word in BAD, when they are no such value.  Relative paths are taken
+ * from BASE_DIR; lists grow. */
 bool value_set(const struct option *option, struct arena *arena, str base_dir, const str *words,
                size_t count, void *section, struct config_problem *problem, size_t *bad);
 

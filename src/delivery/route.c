@@ -130,7 +130,6 @@ go_by_rule(struct route *route, const struct config_route *rule, const char *kin
     route->kind = ROUTE_RELAY;
     route->domain = domain;
     route->relay = rule->to;
-    route->connections_max = rule->connections_max;
     route->because = because;
     set_key(route, kind,
             rule->name.len      ? rule->name

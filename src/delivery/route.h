@@ -44,7 +44,6 @@ struct route {
                                 "relay:smtps://…" */
     str domain;              /* MX: A-labels, lower case, or an address literal. */
     struct relay_target relay;
-    unsigned connections_max; /* 0: as delivery says. */
     str because;              /* Which rule decided: "route gateway", "no rule". */
     struct route_answer answer;
 };

@@ -180,21 +180,24 @@ open_tls(const struct config *config, struct tls_context **tls, struct why *why)
     return tls_server_new(config->tls.certificate.ptr, config->tls.key.ptr, tls, why);
 }
 
-/* The figures of the configuration as the limits want them. */
+/* The figures of the preset, and what the file sets beside it. */
 static void
 find_rules(const struct config *config, struct limits_rules *system, struct limits_rules *standard)
 {
-    struct config_limits figures = config_limits(config);
+    const struct config_limits *set = &config->limits;
+    const struct limits_rules *preset = limits_preset(str_from(config_preset_name(set->preset)));
 
-    *standard = (struct limits_rules){
-        .name = config_preset_name(figures.preset),
-        .recipients_per_message = figures.recipients_per_message,
-        .messages_per_day = figures.messages_per_day,
-        .first_time_per_day = figures.new_recipients_per_day,
-    };
+    must(preset);
+    *standard = *preset;
+    if (set->recipients_per_message)
+        standard->recipients_per_message = set->recipients_per_message;
+    if (set->messages_per_day)
+        standard->messages_per_day = set->messages_per_day;
+    if (set->new_recipients_per_day)
+        standard->first_time_per_day = set->new_recipients_per_day;
     *system = (struct limits_rules){
         .name = "system",
-        .messages_per_day = figures.system_messages_per_day,
+        .messages_per_day = set->system_messages_per_day,
     };
 }
 
