@@ -239,7 +239,7 @@ send_on(struct local *local, const struct recipient *alias, const struct resolut
 }
 
 /* Mailboxes that are full are tried again as long as any other; those that have it do not take it
- * twice.  The copy for others leaves with the first attempt only. */
+ * twice.  The copy for others leaves once, whatever was tried before this address was an alias. */
 static void
 expand(struct local *local, const struct recipient *alias, const struct resolution *resolution,
        struct result *result)
@@ -252,13 +252,14 @@ expand(struct local *local, const struct recipient *alias, const struct resoluti
             "a loop");
         return;
     }
-    if (result->row->attempts == 0)
+    if (!result->row->forwarded)
         e = send_on(local, alias, resolution);
     if (e) {
         result->is_attempt = false;
         set(result, OUTCOME_DEFERRED, 451, "4.3.0", "The message cannot be copied for its alias");
         return;
     }
+    result->forwarded = true;
     for (size_t i = 0; i < resolution->count; i++) {
         if (resolution->targets[i].kind != TARGET_MAILBOX)
             continue;

@@ -274,6 +274,7 @@ place_row(struct queue *queue, struct schedule_message *message, uint32_t index,
             .attempts = (uint16_t)MIN(row->attempts, 60000U),
             .held = row->held,
             .delay_reported = row->delay_reported,
+            .forwarded = row->forwarded,
         };
     }
     schedule_add_row(&queue->schedule, message, index, key, &start, now);

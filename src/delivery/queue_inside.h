@@ -101,6 +101,7 @@ struct result {
     const char *remote; /* "mx.example.org [192.0.2.1]", or "" */
     bool relayed;       /* The next hop does not report by itself. */
     bool is_attempt;    /* Counts as one. */
+    bool forwarded;     /* The message for an alias's addresses elsewhere is in the spool. */
     instant not_before; /* DEFERRED: the site pauses until then. */
 };
 

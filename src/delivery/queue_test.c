@@ -685,6 +685,35 @@ local_mail_goes_to_mailboxes_and_on_from_aliases(void)
 }
 
 static void
+story_forwarded_late(struct world *world)
+{
+    struct hop *hop = hop_at(world, 0, "198.51.100.1");
+    const str bob = S("bob@there.example");
+    struct why why;
+
+    CHECK(accounts_set_quota(world->accounts, S("ann@here.example"), 1, &why) == OK);
+    post(world, "me@sender.example", "ann@here.example", 0);
+    sim_advance(SECONDS(5));
+    CHECK(waiting(world) == 1 && messages_of(world, 1) == 0);
+    CHECK(accounts_set_alias(world->accounts, S("ann@here.example"), &bob, 1, true, &why) == OK);
+    sim_advance(MINUTES(10));
+    CHECK(hop->transactions == 1 && waiting(world) == 1);
+    close_queue(world);
+    open_queue(world);
+    sim_advance(HOURS(1));
+    CHECK(hop->transactions == 1 && waiting(world) == 1);
+    CHECK(accounts_set_quota(world->accounts, S("ann@here.example"), 0, &why) == OK);
+    sim_advance(HOURS(2));
+    CHECK(hop->transactions == 1 && messages_of(world, 1) == 1 && spooled(world) == 0);
+}
+
+static void
+what_waited_for_a_full_mailbox_goes_on_once_when_it_is_forwarded(void)
+{
+    in_world(story_forwarded_late, plain_config);
+}
+
+static void
 story_success(struct world *world)
 {
     struct hop *hop = hop_at(world, 0, "198.51.100.1");
@@ -951,6 +980,7 @@ main(void)
     RUN(the_dns_decides_between_never_and_later);
     RUN(a_relay_takes_all_domains_in_one_transaction);
     RUN(local_mail_goes_to_mailboxes_and_on_from_aliases);
+    RUN(what_waited_for_a_full_mailbox_goes_on_once_when_it_is_forwarded);
     RUN(success_is_reported_when_asked_for_by_whoever_sees_it_last);
     RUN(after_a_restart_everything_goes_on_where_it_was);
     RUN(no_crash_loses_what_was_promised);

@@ -400,6 +400,7 @@ schedule_add_row(struct schedule *schedule, struct schedule_message *message, ui
     row->attempts = start->attempts;
     row->held = start->held;
     row->delay_reported = start->delay_reported;
+    row->forwarded = start->forwarded;
     schedule->row_count++;
     row_place(schedule, row, now);
 }

@@ -63,6 +63,7 @@ struct schedule_row {
     uint8_t state;
     bool held : 1; /* Also while running: to be held afterwards. */
     bool delay_reported : 1;
+    bool forwarded : 1;   /* The owner's: see mail/progress.h. */
     bool expires_now : 1; /* Wanted by an operator: bounce at the next tick. */
 };
 
@@ -144,6 +145,7 @@ struct schedule_start {
     uint16_t attempts;
     bool held;
     bool delay_reported;
+    bool forwarded;
 };
 
 void schedule_init(struct schedule *schedule, const struct schedule_limits *limits, uint64_t seed);

@@ -132,6 +132,7 @@ apply(struct settlement *s, const struct pending *pending, instant now)
     struct recipient_progress *row = &s->progress.recipients[result->row->index];
 
     row->state = state_after(result->outcome);
+    row->forwarded = row->forwarded || result->forwarded;
     if (result->is_attempt) {
         row->attempts++;
         row->last_attempt = now;
@@ -272,6 +273,8 @@ move_rows(struct settlement *s, instant now)
         }
         if (at->result.is_attempt)
             row->attempts++;
+        if (at->result.forwarded)
+            row->forwarded = true;
         if (at->result.outcome == OUTCOME_LATE)
             row->delay_reported = true;
         row->expires_now = false;
@@ -301,6 +304,7 @@ settle_blindly(struct settlement *s, enum err e)
         row->held = row->held || at->result.outcome == OUTCOME_EXPIRED;
         row->attempts++;
         row->expires_now = false;
+        row->forwarded = row->forwarded || at->result.forwarded;
         schedule_row_defer(&s->queue->schedule, row,
                            schedule_retry_at(&s->queue->schedule, row->attempts, now), now);
         row->delay_reported = true;

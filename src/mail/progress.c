@@ -6,7 +6,7 @@
 #include "mail/envelope.h"
 
 enum { PROGRESS_VERSION = 1 };
-enum { FLAG_HELD = 1, FLAG_DELAY_REPORTED = 2, FLAG_REPORTED = 4 };
+enum { FLAG_HELD = 1, FLAG_DELAY_REPORTED = 2, FLAG_REPORTED = 4, FLAG_FORWARDED = 8 };
 
 const char *
 recipient_state_name(enum recipient_state state)
@@ -43,7 +43,8 @@ progress_encode(const struct progress *progress, struct buf *buf)
         buf_add_u8(buf, (uint8_t)row->state);
         buf_add_u8(buf, (uint8_t)((row->held ? FLAG_HELD : 0) |
                                   (row->delay_reported ? FLAG_DELAY_REPORTED : 0) |
-                                  (row->reported ? FLAG_REPORTED : 0)));
+                                  (row->reported ? FLAG_REPORTED : 0) |
+                                  (row->forwarded ? FLAG_FORWARDED : 0)));
         buf_add_u32(buf, row->attempts);
         buf_add_u64(buf, (uint64_t)row->next_attempt);
         buf_add_u64(buf, (uint64_t)row->last_attempt);
@@ -64,6 +65,7 @@ read_row(struct cursor *cursor, struct recipient_progress *row)
     row->held = flags & FLAG_HELD;
     row->delay_reported = flags & FLAG_DELAY_REPORTED;
     row->reported = flags & FLAG_REPORTED;
+    row->forwarded = flags & FLAG_FORWARDED;
     row->attempts = cursor_u32(cursor);
     row->next_attempt = (instant)cursor_u64(cursor);
     row->last_attempt = (instant)cursor_u64(cursor);

@@ -26,6 +26,7 @@ struct recipient_progress {
     enum recipient_state state;
     bool held;             /* By an operator: no attempts until released. */
     bool delay_reported;
+    bool forwarded;        /* An alias: the message for its addresses elsewhere is in the spool. */
     bool reported;         /* The report of the final state is in the spool. */
     uint32_t attempts;
     instant next_attempt;  /* Wall clock; for RECIPIENT_WAITING. */
