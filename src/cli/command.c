@@ -394,7 +394,7 @@ int
 cli_run(int argc, char **argv)
 {
     struct output out;
-    struct call call = { .out = &out };
+    struct call call = { .program = argc ? argv[0] : "outpost", .out = &out };
     int exit;
 
     output_init(&out, stdout);

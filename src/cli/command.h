@@ -86,6 +86,7 @@ extern const struct flag common_flags[];
 
 /* One use of a command. */
 struct call {
+    const char *program; /* As it was called: "build/outpost". */
     const struct noun *noun;
     const struct command *command;
     const char **args;

@@ -406,10 +406,10 @@ print_first_mail(struct call *call, const struct setup_card *card)
     output_line(call->out, "\nA first mail, from another terminal%s:",
                 card->password_file ? "" : " (it asks for the password)");
     output_line(call->out,
-                "  outpost test send --server %s --port %u --type smtps --ca %s \\\n"
+                "  %s test send --server %s --port %u --type smtps --ca %s \\\n"
                 "      --from %.*s --to %.*s --user %.*s%s%s",
-                host, door->address.items[0].port, card->ca, STR_ARG(address), STR_ARG(address),
-                STR_ARG(address), card->password_file ? " --password-file " : "",
+                call->program, host, door->address.items[0].port, card->ca, STR_ARG(address),
+                STR_ARG(address), STR_ARG(address), card->password_file ? " --password-file " : "",
                 card->password_file ? card->password_file : "");
     if (!pop3)
         return;
@@ -418,9 +418,9 @@ print_first_mail(struct call *call, const struct setup_card *card)
                 "It shows up in the mailbox of %.*s, and in its trace:", STR_ARG(address));
     output_line(call->out,
                 "  curl --cacert %s --user %.*s pop3s://%s:%u/1\n"
-                "  outpost trace search %.*s --config %s",
-                card->ca, STR_ARG(address), host, pop3->address.items[0].port, STR_ARG(address),
-                card->config_path);
+                "  %s trace search %.*s --config %s",
+                card->ca, STR_ARG(address), host, pop3->address.items[0].port, call->program,
+                STR_ARG(address), card->config_path);
 }
 
 static void
@@ -481,6 +481,6 @@ setup_print_card(struct call *call, const struct setup_card *card)
                     card->new_account ? "the one that was given" : "as before");
     output_line(call->out, "  certificate by      %s\n                      SHA-256 %s", card->ca,
                 fingerprint);
-    output_line(call->out, "\nStart it:\n  outpost serve --config %s", card->config_path);
+    output_line(call->out, "\nStart it:\n  %s serve --config %s", call->program, card->config_path);
     print_first_mail(call, card);
 }
