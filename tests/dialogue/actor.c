@@ -4,9 +4,9 @@
 
 #include "runtime/clock.h"
 #include "runtime/listener.h"
-#include "runtime/sim.h"
 #include "runtime/stream.h"
 #include "runtime/tls.h"
+#include "world.h"
 
 #include <string.h>
 
@@ -55,9 +55,7 @@ actor_connect(struct actor *actor, const struct endpoint *peer, const ipaddr *fr
     stream_drop(&actor->stream);
     buf_clear(&actor->log);
     actor->skipping = false;
-    if (from)
-        sim_connect_from(*from);
-    e = stream_connect(peer, NULL, deadline_in(PATIENCE), &actor->stream, why);
+    e = world_connect(peer, from, deadline_in(PATIENCE), &actor->stream, why);
     if (e || !tls)
         return e;
     return actor_start_tls(actor, tls, why);
@@ -200,6 +198,6 @@ void
 actor_cut(struct actor *actor)
 {
     if (actor->stream)
-        sim_cut(actor->stream);
+        world_cut(actor->stream);
     stream_drop(&actor->stream);
 }

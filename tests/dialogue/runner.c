@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
-/* runner.c: plays dialogues: dialogue TLS-DIR FILE|DIR...
+/* runner.c: plays dialogues: dialogue [--real] TLS-DIR FILE|DIR...
  *
  * Each file runs in a process of its own, in a simulated world with virtual time; a file that hangs
  * is ended by an alarm.  Prints a line for each and "N passed, N failed" at the end.
  */
 #include "script.h"
 #include "stage.h"
+#include "world.h"
 
 #include "runtime/fiber.h"
 #include "runtime/log.h"
@@ -25,6 +26,22 @@ enum {
 };
 enum {
     REAL_SECONDS_MAX = 60
+};
+
+enum outcome {
+    PLAY_PASSED,
+    PLAY_FAILED,
+    PLAY_SKIPPED
+};
+
+/* One file that is being played. */
+struct child {
+    pid_t pid;
+    const char *path;
+};
+
+enum {
+    CHILDREN_MAX = 6
 };
 
 struct play {
@@ -72,11 +89,11 @@ read_script(const char *path, char *text, str *script)
     return got >= 0;
 }
 
-/* In the child: true when all steps went as written. */
-static bool
-play_file(const char *path, const char *tls_dir)
+/* In the child. */
+static enum outcome
+play_file(const char *path, const char *tls_dir, bool real)
 {
-    struct runtime_options options = { .simulated = true, .seed = 1 };
+    struct runtime_options options = { .simulated = !real, .loops = 2, .seed = 1 };
     static char text[SCRIPT_SIZE_MAX];
     static struct play play;
     struct arena arena;
@@ -84,45 +101,91 @@ play_file(const char *path, const char *tls_dir)
     str script;
 
     alarm(REAL_SECONDS_MAX);
+    if (real && !world_enter_real()) {
+        printf("%s: the system gives us no network of our own\n", path);
+        return PLAY_FAILED;
+    }
     log_set_level(getenv("DIALOGUE_DEBUG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
     arena_init(&arena, SCRIPT_MEMORY_MAX);
     if (!read_script(path, text, &script)) {
         printf("%s: cannot be read\n", path);
-        return false;
+        return PLAY_FAILED;
     }
     play.path = path;
     play.tls_dir = tls_dir;
     if (script_parse(script, &arena, &play.script, &line)) {
         printf("%s:%u: not a line of a dialogue\n", path, line);
-        return false;
+        return PLAY_FAILED;
+    }
+    if (!world_can_play(&play.script)) {
+        arena_done(&arena);
+        return PLAY_SKIPPED;
     }
     if (runtime_run(&options, play_script, &play))
-        return false;
+        return PLAY_FAILED;
     arena_done(&arena);
-    return !play.failed;
+    return play.failed ? PLAY_FAILED : PLAY_PASSED;
 }
 
-static bool
-play_in_child(const char *path, const char *tls_dir)
+static pid_t
+start_child(const char *path, const char *tls_dir, bool real)
 {
-    int status = 0;
     pid_t child;
 
     fflush(stdout);
     child = fork();
-    if (child < 0)
-        return false;
     if (!child) {
-        bool passed = play_file(path, tls_dir);
+        enum outcome outcome = play_file(path, tls_dir, real);
 
         fflush(stdout);
-        _exit(passed ? 0 : 1);
+        _exit((int)outcome);
     }
-    waitpid(child, &status, 0);
-    if (WIFSIGNALED(status))
-        printf("%s: ended by signal %d (%s)\n", path, WTERMSIG(status),
-               strsignal(WTERMSIG(status)));
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    return child;
+}
+
+/* Waits for one of the running children, and counts how it went. */
+static void
+reap_child(struct child *children, unsigned *running, unsigned counts[3])
+{
+    static const char *const words[] = { "ok", "FAILED", "skipped" };
+    enum outcome outcome = PLAY_FAILED;
+    int status = 0;
+    pid_t pid = wait(&status);
+
+    for (unsigned i = 0; i < *running; i++) {
+        if (children[i].pid != pid)
+            continue;
+        if (WIFEXITED(status) && WEXITSTATUS(status) <= PLAY_SKIPPED)
+            outcome = (enum outcome)WEXITSTATUS(status);
+        if (WIFSIGNALED(status))
+            printf("%s: ended by signal %d (%s)\n", children[i].path, WTERMSIG(status),
+                   strsignal(WTERMSIG(status)));
+        printf("%s %s\n", words[outcome], children[i].path);
+        counts[outcome]++;
+        children[i] = children[--*running];
+        return;
+    }
+}
+
+/* Most of the time a dialogue waits, so several are played at a time. */
+static void
+play_all(const char *tls_dir, bool real, unsigned counts[3])
+{
+    struct child children[CHILDREN_MAX];
+    unsigned running = 0;
+
+    for (size_t i = 0; i < file_count; i++) {
+        if (running == CHILDREN_MAX)
+            reap_child(children, &running, counts);
+        children[running].path = files[i];
+        children[running].pid = start_child(files[i], tls_dir, real);
+        if (children[running].pid < 0)
+            counts[PLAY_FAILED]++;
+        else
+            running++;
+    }
+    while (running)
+        reap_child(children, &running, counts);
 }
 
 static int
@@ -144,29 +207,22 @@ by_name(const void *a, const void *b)
 int
 main(int argc, char **argv)
 {
-    unsigned passed = 0, failed = 0;
+    unsigned counts[3] = { 0 };
+    bool real = argc > 1 && !strcmp(argv[1], "--real");
     char *tls_dir;
 
-    if (argc < 3) {
-        fprintf(stderr, "usage: dialogue TLS-DIR FILE|DIR...\n");
-        return 64;
-    }
-    tls_dir = realpath(argv[1], NULL);
+    argv += real;
+    argc -= real;
+    tls_dir = argc > 2 ? realpath(argv[1], NULL) : NULL;
     if (!tls_dir) {
-        perror(argv[1]);
+        fprintf(stderr, "usage: dialogue [--real] TLS-DIR FILE|DIR...\n");
         return 64;
     }
     for (int i = 2; i < argc; i++)
         nftw(argv[i], note_file, 16, FTW_PHYS);
     qsort(files, file_count, sizeof(files[0]), by_name);
-    for (size_t i = 0; i < file_count; i++) {
-        bool ok = play_in_child(files[i], tls_dir);
-
-        printf("%s %s\n", ok ? "ok" : "FAILED", files[i]);
-        passed += ok;
-        failed += !ok;
-    }
+    play_all(tls_dir, real, counts);
     free(tls_dir);
-    printf("%u passed, %u failed\n", passed, failed);
-    return failed || !passed ? 1 : 0;
+    printf("%u passed, %u failed, %u skipped\n", counts[0], counts[1], counts[2]);
+    return counts[PLAY_FAILED] || !counts[PLAY_PASSED] ? 1 : 0;
 }

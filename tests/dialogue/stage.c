@@ -5,8 +5,9 @@
 #include "config/config.h"
 #include "ops/server.h"
 #include "runtime/clock.h"
-#include "runtime/sim.h"
+#include "runtime/listener.h"
 #include "runtime/tls.h"
+#include "world.h"
 
 #include <ftw.h>
 #include <stdio.h>
@@ -23,11 +24,15 @@ enum {
 
 static const struct {
     const char *name;
+    const char *listener;
     uint16_t port;
     bool tls;
 } doors[] = {
-    { "mx", 25, false },    { "submission", 587, false }, { "submissions", 465, true },
-    { "pop3", 110, false }, { "pop3s", 995, true },
+    { "mx", "smtp", 25, false },
+    { "submission", "submission", 587, false },
+    { "submissions", "submissions", 465, true },
+    { "pop3", "pop3", 110, false },
+    { "pop3s", "pop3s", 995, true },
 };
 
 bool
@@ -118,15 +123,13 @@ each_given(struct stage *stage, enum err (*fn)(struct stage *stage, str item, st
 static void
 write_config(struct stage *stage)
 {
-    static const char *const kinds[] = { "smtp", "submission", "submissions", "pop3", "pop3s" };
-
     buf_addf(&stage->config, "server { hostname mail.here.example; data_dir %s; sandbox no; }\n",
              stage->dir);
     buf_addf(&stage->config, "tls { certificate %s/cert.pem; key %s/key.pem; }\n", stage->tls_dir,
              stage->tls_dir);
-    for (size_t i = 0; i < COUNT_OF(kinds); i++)
-        buf_addf(&stage->config, "listen %s { address " SERVER_ADDRESS ":%u; @%s }\n", kinds[i],
-                 doors[i].port, kinds[i]);
+    for (size_t i = 0; i < COUNT_OF(doors); i++)
+        buf_addf(&stage->config, "listen %s { address " SERVER_ADDRESS ":%u; @%s }\n",
+                 doors[i].listener, doors[i].port, doors[i].listener);
 }
 
 /* What `given proxy` adds stands in the listeners, where @KIND marks the place. */
@@ -160,9 +163,25 @@ load_config(struct stage *stage, struct config **config, struct why *why)
 }
 
 static enum err
+bind_sockets(struct server_socket sockets[COUNT_OF(doors)], struct why *why)
+{
+    struct endpoint endpoint;
+    enum err e = OK;
+
+    (void)ipaddr_parse(S(SERVER_ADDRESS), &endpoint.addr);
+    for (size_t i = 0; i < COUNT_OF(doors) && !e; i++) {
+        endpoint.port = doors[i].port;
+        snprintf(sockets[i].name, sizeof(sockets[i].name), "%s", doors[i].listener);
+        e = listener_bind(&endpoint, 128, &sockets[i].fd, why);
+    }
+    return e;
+}
+
+static enum err
 start_server(struct stage *stage, struct why *why)
 {
-    struct server_options options = { .simulated = true, .notify_fd = -1 };
+    struct server_options options = { .simulated = !world_is_real(), .notify_fd = -1 };
+    struct server_socket sockets[COUNT_OF(doors)];
     struct config *config;
     enum err e;
 
@@ -174,6 +193,15 @@ start_server(struct stage *stage, struct why *why)
     if (e)
         return e;
     options.config = config;
+    if (world_is_real()) {
+        options.sockets = sockets;
+        options.socket_count = COUNT_OF(doors);
+        e = bind_sockets(sockets, why);
+        if (e) {
+            config_unref(config);
+            return e;
+        }
+    }
     e = server_start(&options, &stage->server, why);
     config_unref(config);
     if (e)
@@ -264,7 +292,7 @@ play_after(str text, struct why *why)
     for (size_t i = 0; i < COUNT_OF(units); i++) {
         if (text.len > 1 && text.ptr[text.len - 1] == units[i].unit &&
             str_to_u64(str_head(text, text.len - 1), &count)) {
-            sim_advance(units[i].length * (duration)count);
+            world_pass(units[i].length * (duration)count);
             return OK;
         }
     }

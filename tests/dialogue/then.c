@@ -7,10 +7,10 @@
 #include "intake/intake.h"
 #include "ops/server.h"
 #include "runtime/fiber.h"
-#include "runtime/sim.h"
 #include "store/events.h"
 #include "store/mailbox.h"
 #include "store/spool.h"
+#include "world.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -21,7 +21,7 @@ enum {
 };
 /* A thing that takes time is looked at again for so many seconds of virtual time. */
 enum {
-    PATIENCE_SECONDS = 20
+    LOOKS = 60
 };
 
 static bool
@@ -54,15 +54,15 @@ check_queue(struct stage *stage, str text, struct why *why)
 
     if (take_word(&text, S("has ")) && !take_number(&text, &wanted))
         return err_why(why, ERR_SYNTAX, "the queue has NUMBER | is empty");
-    for (unsigned i = 0; i < PATIENCE_SECONDS; i++) {
-        sim_settle();
+    for (unsigned i = 0; i < LOOKS; i++) {
+        world_settle();
         e = spool_sync(server_spool(stage->server));
         if (e)
             return err_why(why, e, "the spool cannot be written");
         spool_stats(server_spool(stage->server), &stats);
         if (stats.messages == wanted)
             return OK;
-        sim_advance(SECONDS(1));
+        world_look_again();
     }
     return err_why(why, ERR_REFUSED, "the queue has %llu", (unsigned long long)stats.messages);
 }
@@ -99,12 +99,12 @@ check_mailbox(struct stage *stage, str text, struct why *why)
     if (!take_word(&rest, S("has ")) || !take_number(&rest, &wanted))
         return err_why(why, ERR_SYNTAX, "mailbox NAME has NUMBER");
     e = open_mailbox(stage, name, &mailbox, why);
-    for (unsigned i = 0; i < PATIENCE_SECONDS && !e; i++) {
-        sim_settle();
+    for (unsigned i = 0; i < LOOKS && !e; i++) {
+        world_settle();
         e = mailbox_usage(mailbox, &usage);
         if (!e && usage.messages == wanted)
             return OK;
-        sim_advance(SECONDS(1));
+        world_look_again();
     }
     return e ? e : err_why(why, ERR_REFUSED, "it has %llu", (unsigned long long)usage.messages);
 }
