@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* control.c: one question to the running server, and its answer line by line.
  *
- * What needs no server is answered in this process when there is none (offline.h).  Start reading at
- * control_ask().
+ * What needs no server is answered in this process when there is none (offline.h).  Start reading
+ * at control_ask().
  */
 #include "cli/control.h"
 
@@ -13,6 +13,7 @@
 #include "runtime/clock.h"
 #include "runtime/stream.h"
 
+#include <poll.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,6 +23,7 @@ enum {
     ANSWER_LINE_MAX = 16 << 20
 };
 static const duration patience = MINUTES(10);
+#define PATIENCE_WITH_START SECONDS(10)
 
 static int
 cannot_reach(struct call *call, const char *path, const char *why)
@@ -176,6 +178,22 @@ ask_ourselves(struct answer *answer, struct buf *line)
     return answer->exit;
 }
 
+/* A server that starts, stops or hands over is waited for. */
+WAITS static enum err
+connect_server(const struct config *config, const char *path, struct stream **stream,
+               struct why *why)
+{
+    instant deadline = deadline_in(PATIENCE_WITH_START);
+    enum err e;
+
+    for (;;) {
+        e = stream_connect_unix(path, deadline_in(SECONDS(10)), stream, why);
+        if (!e || clock_steady() > deadline || !offline_is_locked(config))
+            return e;
+        poll(NULL, 0, 50);
+    }
+}
+
 WAITS int
 control_ask(struct call *call, const char *command, str args,
             void (*row)(void *arg, const struct json *row), void *arg, const struct json **final)
@@ -194,7 +212,7 @@ control_ask(struct call *call, const char *command, str args,
         return cannot_reach(call, "control.sock", "the path is too long");
     buf_init(&line, ANSWER_LINE_MAX);
     write_request(&line, command, args);
-    e = stream_connect_unix(path, deadline_in(SECONDS(10)), &stream, &why);
+    e = connect_server(call->config, path, &stream, &why);
     if (!e)
         exit = ask_stream(&answer, stream, &line, command);
     else if (offline_knows(command))

@@ -15,7 +15,10 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-enum { PATH_SIZE = 1024, MAILBOXES_OPEN_MAX = 4 };
+enum {
+    PATH_SIZE = 1024,
+    MAILBOXES_OPEN_MAX = 4
+};
 
 bool
 offline_knows(const char *command)
@@ -27,6 +30,23 @@ offline_knows(const char *command)
         if (str_starts(str_from(command), str_from(prefixes[i])))
             return true;
     return false;
+}
+
+bool
+offline_is_locked(const struct config *config)
+{
+    char path[PATH_SIZE];
+    bool locked = false;
+    int fd;
+
+    if (!config_data_path(config, path, sizeof path, "server.lock"))
+        return false;
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        locked = flock(fd, LOCK_SH | LOCK_NB) != 0;
+        close(fd);
+    }
+    return locked;
 }
 
 static enum err

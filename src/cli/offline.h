@@ -15,6 +15,8 @@ struct control_carrier;
 
 /* Whether COMMAND ("user.add") needs no server. */
 bool offline_knows(const char *command);
+/* A server has the data directory, even if it does not answer yet, or not any more. */
+bool offline_is_locked(const struct config *config);
 /* Runs the request, a line as for the socket.  ERR_BUSY: a server has the data directory.  Other errors are
  * those of opening; WHY tells. */
 enum err offline_run(const struct config *config, str request,

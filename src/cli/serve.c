@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* serve.c: `outpost serve`: the supervisor here, the server in a process below it.
  *
- * The server process reads the file once more, so that a restart finds what a reload had found; when it is wrong by
- * then, the snapshot of the start serves.  Start reading at run_serve() and at serve().
+ * The server process reads the file once more, so that a restart finds what a reload had found;
+ * when it is wrong by then, the snapshot of the start serves.  Start reading at run_serve() and at
+ * serve().
  */
 #include "cli/command.h"
 
@@ -20,7 +21,11 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { ARGUMENTS_MAX = 64, ARGUMENTS_SIZE = 65536, SANDBOX_PATHS_MAX = 256 };
+enum {
+    ARGUMENTS_MAX = 64,
+    ARGUMENTS_SIZE = 65536,
+    SANDBOX_PATHS_MAX = 256
+};
 
 /* A file's folder may be read, so that a renewed file is found after a rename. */
 static void
@@ -67,6 +72,8 @@ confine(const struct config *config, struct why *why)
     if (!e && !active)
         log_warning("this kernel has no Landlock: the server can reach files outside its data");
     if (!e)
+        e = sandbox_drop_capabilities(why);
+    if (!e)
         e = sandbox_refuse_calls(why);
     return e;
 }
@@ -107,8 +114,8 @@ serve(const struct supervisor_child *child, void *arg)
     return control_exit_code(e);
 }
 
-/* The words with which we were started, for the next binary.  A program that was named by a path is found
- * there again, wherever we stand. */
+/* The words with which we were started, for the next binary.  A program that was named by a path is
+ * found there again, wherever we stand. */
 static char **
 own_arguments(void)
 {
@@ -166,11 +173,15 @@ run_serve(struct call *call)
     if (!exit)
         exit = list_listeners(call, listeners, &count);
     if (!exit) {
+        char **words = own_arguments();
+        char *trial[] = { words[0], "config", "check", "--config", (char *)call->config->path.ptr,
+                          NULL };
         struct supervisor_options options = {
             .listeners = listeners,
             .listener_count = count,
             .user = call->config->server.user.ptr,
-            .argv = own_arguments(),
+            .argv = words,
+            .trial = trial,
             .serve = serve,
             .arg = (void *)call->config,
         };

@@ -69,6 +69,35 @@ set_conversation(struct door_entry *entry, const struct config_listen *listen,
 }
 
 WAITS static enum err
+check_block(const struct server_options *options, const struct config_listen *listen,
+            const struct tls_context *tls, struct why *why)
+{
+    if (listen->kind == LISTEN_LMTP)
+        return err_why(why, ERR_UNSUPPORTED, "listener %.*s: LMTP is not served yet",
+                       STR_ARG(listen->name));
+    if (listen->tls == LISTEN_TLS_IMPLICIT && !tls)
+        return err_why(why, ERR_TLS,
+                       "listener %.*s speaks TLS, but tls.certificate is not set; 'outpost setup' "
+                       "makes one",
+                       STR_ARG(listen->name));
+    for (size_t i = 0; i < listen->address.count && !options->simulated; i++)
+        if (find_socket(options, listen->name, i) < 0)
+            return err_why(why, ERR_NOT_FOUND, "listener %.*s has no socket",
+                           STR_ARG(listen->name));
+    return OK;
+}
+
+enum err
+doors_check(const struct server_options *options, const struct tls_context *tls, struct why *why)
+{
+    enum err e = OK;
+
+    for (size_t i = 0; i < options->config->listener_count && !e; i++)
+        e = check_block(options, &options->config->listeners[i], tls, why);
+    return e;
+}
+
+static enum err
 open_door(struct door_entry *entry, const struct config_listen *listen, size_t nth,
           const struct server_options *options, struct why *why)
 {
@@ -85,8 +114,7 @@ open_door(struct door_entry *entry, const struct config_listen *listen, size_t n
         e = listener_start_sim(&entry->endpoint, &listener, handler, arg, &entry->listener);
     } else {
         fd = find_socket(options, listen->name, nth);
-        if (fd < 0)
-            return err_why(why, ERR_NOT_FOUND, "listener %s has no socket", entry->name);
+        must(fd >= 0); /* doors_check() */
         e = listener_start(fd, &listener, handler, arg, &entry->listener);
     }
     if (e)
@@ -99,14 +127,6 @@ open_block(struct doors *doors, const struct config_listen *listen,
            struct intake_services *services, const struct server_options *options,
            struct tls_context *tls, struct why *why)
 {
-    if (listen->kind == LISTEN_LMTP)
-        return err_why(why, ERR_UNSUPPORTED, "listener %.*s: LMTP is not served yet",
-                       STR_ARG(listen->name));
-    if (listen->tls == LISTEN_TLS_IMPLICIT && !tls)
-        return err_why(why, ERR_TLS,
-                       "listener %.*s speaks TLS, but tls.certificate is not set; 'outpost setup' "
-                       "makes one",
-                       STR_ARG(listen->name));
     for (size_t i = 0; i < listen->address.count; i++) {
         struct door_entry *entry;
         enum err e;

@@ -16,6 +16,9 @@ enum {
     DOORS_MAX = 64
 };
 
+/* Whether doors_start() will find what it needs: before an older server is asked to leave. */
+enum err doors_check(const struct server_options *options, const struct tls_context *tls,
+                     struct why *why);
 /* Serves every listener: on the supervisor's sockets, or on the simulated network.  SERVICES and
  * TLS (NULL: none) stay the caller's, and alive until doors_stop(). */
 WAITS enum err doors_start(struct intake_services *services, const struct server_options *options,

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/landlock.h>
 #include <pwd.h>
 #include <seccomp.h>
@@ -185,6 +186,20 @@ sandbox_confine_files(const struct sandbox_path *paths, size_t count, bool *acti
     close((int)ruleset);
     *active = !e;
     return e;
+}
+
+enum err
+sandbox_drop_capabilities(struct why *why)
+{
+    struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+    struct __user_cap_data_struct none[2] = { { 0 }, { 0 } };
+
+    if (geteuid() == 0)
+        return OK;
+    (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    if (syscall(SYS_capset, &header, none))
+        return err_why(why, err_from_errno(errno), "capset: %s", strerror(errno));
+    return OK;
 }
 
 enum err

@@ -25,6 +25,8 @@ enum err sandbox_refuse_calls(struct why *why);
  * certificates, time zones).  OK with *active false where the kernel lacks it. */
 enum err sandbox_confine_files(const struct sandbox_path *paths, size_t count, bool *active,
                                struct why *why);
+/* What a capability such as CAP_NET_BIND_SERVICE allows is over; nothing to do for root itself. */
+enum err sandbox_drop_capabilities(struct why *why);
 /* Becomes USER: groups, group, user, in this order, and not back.  Nothing to do when we are not
  * root, or USER is empty. */
 enum err sandbox_drop_to_user(const char *user, struct why *why);

@@ -422,6 +422,8 @@ server_start(const struct server_options *options, struct server **server, struc
     log_set_level(options->config->log.level);
 
     e = open_tls(options->config, &made->tls, why);
+    if (!e)
+        e = doors_check(options, made->tls, why);
     if (!e) {
         supervisor_say(options->notify_fd, SUPERVISOR_WAITING, NULL);
         e = lock_data(options, &made->lock, why);

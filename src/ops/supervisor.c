@@ -297,13 +297,18 @@ open_sockets(struct supervisor *supervisor, struct why *why)
     must(supervisor->options->listener_count <= SUPERVISOR_LISTENERS_MAX);
     for (size_t i = 0; i < supervisor->options->listener_count; i++) {
         const struct supervisor_listener *listener = &supervisor->options->listeners[i];
-        struct server_socket *socket = &supervisor->sockets[i];
+        struct server_socket *socket = &supervisor->sockets[supervisor->socket_count];
         enum err e;
 
         memcpy(socket->name, listener->name, sizeof socket->name);
         socket->fd = take_inherited(listener, inherited, count);
         if (socket->fd < 0) {
             e = listener_bind(&listener->endpoint, BACKLOG, &socket->fd, why);
+            /* An older server is running: better it than none. */
+            if (e && supervisor->was_ready) {
+                log_error("%s", why->text);
+                continue;
+            }
             if (e)
                 return e;
         }
@@ -578,9 +583,8 @@ reap(struct supervisor *supervisor)
 
 /* Whether the binary that would be started now can run at all. */
 static bool
-new_binary_works(char **argv)
+new_binary_works(char **trial)
 {
-    char *trial[] = { argv[0], "version", NULL };
     instant deadline = clock_steady() + TRIAL_TIME;
     sigset_t none;
     pid_t pid = fork();
@@ -647,9 +651,9 @@ start_new_binary(struct supervisor *supervisor)
         log_error("older servers have not finished yet; try again when they have");
         return;
     }
-    if (!new_binary_works(argv)) {
-        log_error("%s does not run: '%s version' fails; the server goes on unchanged", argv[0],
-                  argv[0]);
+    if (!new_binary_works(supervisor->options->trial)) {
+        log_error("'%s %s' fails: the new binary is not started, the server goes on unchanged",
+                  supervisor->options->trial[0], supervisor->options->trial[1]);
         return;
     }
     notify_reloading();
@@ -763,11 +767,11 @@ supervisor_run(const struct supervisor_options *options)
         log_error("signalfd: %s", strerror(errno));
         return EX_OSERR;
     }
+    adopt_servers(&supervisor);
     if (open_sockets(&supervisor, &why)) {
         log_error("%s", why.text);
         return EX_UNAVAILABLE;
     }
-    adopt_servers(&supervisor);
     start_server(&supervisor);
     while (!supervisor.stopping || count_servers(&supervisor))
         take_turn(&supervisor);

@@ -34,6 +34,7 @@ struct supervisor_options {
     size_t listener_count;
     const char *user; /* Whose rights the server gets when we are root; NULL or "": our own. */
     char **argv;      /* To start a new binary with; argv[0] is looked for like a shell does. */
+    char **trial;     /* Run first; unless its exit code is 0 the new binary is not started. */
     /* The server: runs in a process of its own, with the supervisor's signals blocked; what it
      * returns is the exit code. */
     int (*serve)(const struct supervisor_child *child, void *arg);
