@@ -245,7 +245,7 @@ generate_password(struct setup *s, char text[GENERATED_SIZE + 1])
 }
 
 /* Whether the account is there: only then no password is needed. */
-static int
+WAITS static int
 look_for_account(struct setup *s, struct accounts **accounts)
 {
     struct account_info info;
@@ -277,7 +277,7 @@ choose_password(struct setup *s)
 }
 
 /* postmaster@ and abuse@ lead to the first account.  RFC 2142, RFC 5321 4.5.1. */
-static enum err
+WAITS static enum err
 add_role_aliases(struct setup *s, struct accounts *accounts, struct why *why)
 {
     static const char *const roles[] = { "postmaster", "abuse" };
@@ -298,7 +298,7 @@ add_role_aliases(struct setup *s, struct accounts *accounts, struct why *why)
     return OK;
 }
 
-static int
+WAITS static int
 add_account(struct setup *s, struct accounts *accounts)
 {
     struct why why = { "" };
@@ -314,7 +314,7 @@ add_account(struct setup *s, struct accounts *accounts)
                      why.text[0] ? why.text : err_name(e));
 }
 
-static int
+WAITS static int
 make_account(struct setup *s)
 {
     static const char *const endings[] = { "", "-wal", "-shm" };
@@ -421,7 +421,7 @@ make_config(struct setup *s, str text)
     return write_file(s, s->config_path, text, 0640);
 }
 
-static int
+WAITS static int
 make_all(struct setup *s, str text)
 {
     int exit = make_dir(s, s->dir, 0700);
@@ -482,7 +482,7 @@ print_card(struct setup *s)
     return EXIT_OK;
 }
 
-static int
+WAITS static int
 setup(struct call *call)
 {
     struct setup s = { .call = call };

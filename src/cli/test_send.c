@@ -297,7 +297,7 @@ configure_dns(struct why *why)
     return dns_configure(&options, why);
 }
 
-static void
+WAITS static void
 look_up_type(struct sending *s, enum dns_type type, struct dns_answer *answer)
 {
     *answer = (struct dns_answer){ .status = DNS_TEMPORARY };
@@ -325,7 +325,7 @@ tell_addresses(struct sending *s)
     tell(s, TEST_LOOKUP, "ok", detail, NULL);
 }
 
-static bool
+WAITS static bool
 look_up(struct sending *s)
 {
     struct dns_answer answer = { 0 };
@@ -387,7 +387,7 @@ tell_outcome(struct sending *s)
     output_line(s->call->out, "\nThe server has taken the message.");
 }
 
-static void
+WAITS static void
 send_message(struct sending *s, struct smtp_client *client)
 {
     struct smtp_failure failure = { 0 };
@@ -406,7 +406,7 @@ is_of_address(const struct smtp_failure *failure)
     return failure->stage == SMTP_STAGE_CONNECT;
 }
 
-static struct smtp_client *
+WAITS static struct smtp_client *
 open_client(struct sending *s)
 {
     for (size_t i = 0; i < s->address_count; i++) {
@@ -431,7 +431,7 @@ open_client(struct sending *s)
 }
 
 /* The whole conversation, in a fiber. */
-static void
+WAITS static void
 run(void *arg)
 {
     struct sending *s = arg;

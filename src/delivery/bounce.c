@@ -97,7 +97,7 @@ describe_rows(const struct envelope *envelope, const struct progress *progress,
 
 /* Up to SIZE bytes of the original from OFFSET; less when it cannot be read: a report without it is
  * better than none. */
-static str
+WAITS static str
 read_original(struct body *body, struct arena *arena, uint64_t offset, uint64_t size)
 {
     char *bytes = arena_alloc(arena, (size_t)size);
@@ -124,7 +124,7 @@ cut_at_line(str header, bool is_cut)
     return str_head(header, (size_t)(end + 1));
 }
 
-static void
+WAITS static void
 add_original(struct queue *queue, const struct envelope *envelope, struct dsn *dsn,
              struct arena *arena)
 {
@@ -161,7 +161,7 @@ header_size_of(str message)
 }
 
 /* Into the spool, and into the queue. */
-static enum err
+WAITS static enum err
 post(struct queue *queue, const struct envelope *about, msgid id, str message)
 {
     struct recipient recipient = { .address = about->reverse_path, .notify = NOTIFY_NEVER };
@@ -214,7 +214,7 @@ record_report(struct queue *queue, const struct envelope *about, msgid id,
     events_record(queue->events, &event);
 }
 
-static enum err
+WAITS static enum err
 send_one(struct queue *queue, const struct envelope *envelope, const struct progress *progress,
          const struct bounce_row *rows, size_t count, const struct config *config)
 {

@@ -44,7 +44,7 @@ struct attempt {
 
 /* --- Work. */
 
-static void
+WAITS static void
 drop_client(struct runner *runner)
 {
     smtp_client_close(take(runner->client));
@@ -93,7 +93,7 @@ take_work(struct runner *runner)
 }
 
 /* Waits for work with an open connection.  Entered and left without the lock. */
-static bool
+WAITS static bool
 linger(struct runner *runner)
 {
     struct queue *queue = runner->queue;
@@ -111,7 +111,7 @@ linger(struct runner *runner)
     return fed;
 }
 
-static bool
+WAITS static bool
 next_work(struct runner *runner)
 {
     struct queue *queue = runner->queue;
@@ -311,7 +311,7 @@ read_password_file(void *arg)
 }
 
 /* The first line of the file, in the arena. */
-static enum err
+WAITS static enum err
 read_password(struct attempt *a, str *password)
 {
     struct password_read *read_it = arena_new(&a->runner->arena, struct password_read);
@@ -329,7 +329,7 @@ read_password(struct attempt *a, str *password)
     return OK;
 }
 
-static enum err
+WAITS static enum err
 fill_options(struct attempt *a, const struct route_host *host, struct smtp_client_options *options)
 {
     const struct config *config = a->runner->config;
@@ -363,7 +363,7 @@ fill_options(struct attempt *a, const struct route_host *host, struct smtp_clien
 }
 
 /* One host; where TLS was only wished for and breaks, once more without it. */
-static enum err
+WAITS static enum err
 open_host(struct attempt *a, const struct route_host *host)
 {
     struct runner *runner = a->runner;
@@ -387,7 +387,7 @@ open_host(struct attempt *a, const struct route_host *host)
     return OK;
 }
 
-static enum err
+WAITS static enum err
 open_any(struct attempt *a, const struct route_hosts *hosts)
 {
     enum err e = ERR_UNREACHABLE;
@@ -496,7 +496,7 @@ enter_site(struct attempt *a, const struct route_hosts *hosts)
 
 /* A connection for the batch, the kept one or a new one.  False: there is none, and the results say
  * why. */
-static bool
+WAITS static bool
 have_connection(struct attempt *a)
 {
     struct runner *runner = a->runner;
@@ -529,7 +529,7 @@ have_connection(struct attempt *a)
 
 /* --- A message through it. */
 
-static enum err
+WAITS static enum err
 read_body(void *arg, uint64_t offset, void *bytes, size_t size, size_t *got)
 {
     struct attempt *a = arg;
@@ -538,7 +538,7 @@ read_body(void *arg, uint64_t offset, void *bytes, size_t size, size_t *got)
 }
 
 /* SMTPUTF8 was asked for by whoever sent the message; whether it is needed, the message says. */
-static bool
+WAITS static bool
 needs_utf8(struct attempt *a)
 {
     char block[1024];
@@ -613,7 +613,7 @@ result_of(struct attempt *a, struct schedule_row *row, const struct smtp_recipie
 }
 
 /* Rows of the attempt from FIRST on, COUNT of them, in one transaction. */
-static enum err
+WAITS static enum err
 send_some(struct attempt *a, size_t first, size_t count, bool utf8)
 {
     struct runner *runner = a->runner;
@@ -697,7 +697,7 @@ tell_site(struct attempt *a, enum err e)
 
 /* A kept connection may have been closed by the peer before our first word came: that is no
  * failure, and is told by *FRESH_WANTED. */
-static enum err
+WAITS static enum err
 send_all(struct attempt *a, bool *fresh_wanted)
 {
     struct runner *runner = a->runner;
@@ -732,7 +732,7 @@ return_untried(struct attempt *a)
     a->count = a->result_count;
 }
 
-static enum err
+WAITS static enum err
 deliver_remote(struct attempt *a)
 {
     bool fresh_wanted = false;
@@ -791,7 +791,7 @@ check_ways(struct attempt *a)
     return OK;
 }
 
-static enum err
+WAITS static enum err
 load(struct attempt *a)
 {
     struct runner *runner = a->runner;
@@ -808,7 +808,7 @@ load(struct attempt *a)
     return e;
 }
 
-static void
+WAITS static void
 run_attempt(struct attempt *a)
 {
     enum err e = check_ways(a);
@@ -838,7 +838,7 @@ run_attempt(struct attempt *a)
     }
 }
 
-static void
+WAITS static void
 attempt(struct runner *runner)
 {
     struct schedule_batch *batch = &runner->batch;

@@ -42,7 +42,7 @@ set(struct result *result, enum outcome outcome, unsigned code, const char *enha
 
 /* --- Loops. */
 
-static void
+WAITS static void
 read_header(struct local *local)
 {
     uint64_t size = MIN(local->envelope->header_size, (uint64_t)HEADER_SCAN_MAX);
@@ -58,7 +58,7 @@ read_header(struct local *local)
     local->header = (str){ bytes ? bytes : "", len };
 }
 
-static bool
+WAITS static bool
 was_here_before(struct local *local, str address)
 {
     str rest, line;
@@ -78,7 +78,7 @@ was_here_before(struct local *local, str address)
 
 /* --- Mailboxes. */
 
-static enum err
+WAITS static enum err
 read_message(void *arg, char *bytes, size_t size, size_t *got)
 {
     struct reading *reading = arg;
@@ -89,7 +89,7 @@ read_message(void *arg, char *bytes, size_t size, size_t *got)
     return e;
 }
 
-static enum err
+WAITS static enum err
 append(struct local *local, const struct resolution_target *target, enum mailbox_verdict *verdict,
        struct why *why)
 {
@@ -116,7 +116,7 @@ append(struct local *local, const struct resolution_target *target, enum mailbox
     return mailbox_append(mailbox, &append, verdict, why);
 }
 
-static void
+WAITS static void
 deliver_to_mailbox(struct local *local, const struct resolution_target *target,
                    struct result *result)
 {
@@ -176,7 +176,7 @@ fill_recipients(struct local *local, const struct recipient *alias,
     return count;
 }
 
-static enum err
+WAITS static enum err
 copy_body(struct local *local, struct draft *draft)
 {
     char *block = arena_alloc(&local->runner->arena, COPY_BLOCK);
@@ -193,7 +193,7 @@ copy_body(struct local *local, struct draft *draft)
     return e;
 }
 
-static enum err
+WAITS static enum err
 post_copy(struct local *local, str head, struct envelope *copy)
 {
     struct queue *queue = local->runner->queue;
@@ -221,7 +221,7 @@ post_copy(struct local *local, str head, struct envelope *copy)
     return e;
 }
 
-static enum err
+WAITS static enum err
 send_on(struct local *local, const struct recipient *alias, const struct resolution *resolution)
 {
     struct arena *arena = &local->runner->arena;
@@ -240,7 +240,7 @@ send_on(struct local *local, const struct recipient *alias, const struct resolut
 
 /* Mailboxes that are full are tried again as long as any other; those that have it do not take it
  * twice.  The copy for others leaves once, whatever was tried before this address was an alias. */
-static void
+WAITS static void
 expand(struct local *local, const struct recipient *alias, const struct resolution *resolution,
        struct result *result)
 {
@@ -272,7 +272,7 @@ expand(struct local *local, const struct recipient *alias, const struct resoluti
 
 /* --- One recipient. */
 
-static void
+WAITS static void
 deliver_one(struct local *local, const struct recipient *recipient, struct result *result)
 {
     struct resolution resolution;

@@ -524,7 +524,7 @@ dispatch_once(struct queue_loop *loop, instant *deadline)
     return true;
 }
 
-static void
+WAITS static void
 drain(struct queue_loop *loop)
 {
     struct queue *queue = loop->queue;
@@ -543,7 +543,7 @@ tell_stopped(void *arg)
     latch_open(&loop->stopped);
 }
 
-static void
+WAITS static void
 dispatch(void *arg)
 {
     struct queue_loop *loop = arg;

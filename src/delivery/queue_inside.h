@@ -128,7 +128,7 @@ bool bounce_is_wanted(const struct envelope *envelope, const struct recipient *r
                       enum outcome outcome, bool relayed);
 
 /* deliver.c */
-void deliver_run(void *runner);
+WAITS void deliver_run(void *runner);
 /* local.c: fills RESULTS, one for each recipient of the batch. */
 WAITS void local_deliver(struct runner *runner, const struct envelope *envelope, struct body *body,
                          struct schedule_row *const *rows, size_t count, struct result *results);

@@ -344,7 +344,7 @@ copy_rows(struct queue *queue, const struct schedule_message *message, struct ar
 }
 
 /* ERR_NOT_FOUND when it has left meanwhile. */
-static enum err
+WAITS static enum err
 look_at(struct queue *queue, msgid id, struct arena *arena, struct message_view *view)
 {
     struct schedule_message *message;
@@ -648,7 +648,7 @@ act_on_message(struct act *act, const struct message_view *view, const bool *cho
     return count;
 }
 
-static enum err
+WAITS static enum err
 consider(struct act *act, const struct queue_query *query, msgid id, uint64_t *count)
 {
     struct message_view view;

@@ -301,7 +301,7 @@ note_failure(struct search *search, const struct dns_answer *found)
 
 /* The addresses of NAME, the two families in turn, so that one of them being broken costs one
  * attempt. */
-static enum err
+WAITS static enum err
 add_addresses(struct search *search, str name, uint16_t preference, bool secure)
 {
     struct dns_answer six, four;
@@ -379,7 +379,7 @@ name_site(struct search *search, const struct dns_record *records, size_t count)
 }
 
 /* The hosts of RECORDS, which are in order; stops at ourselves. */
-static enum err
+WAITS static enum err
 add_exchangers(struct search *search, struct dns_record *records, size_t count, bool secure)
 {
     for (size_t i = 0; i < count && search->hosts->count < search->max; i++) {
@@ -427,7 +427,7 @@ explain_no_host(struct search *search, str domain)
                STR_ARG(domain));
 }
 
-static enum err
+WAITS static enum err
 find_by_address(struct search *search, str domain)
 {
     struct dns_record record = { .name = domain };
@@ -455,7 +455,7 @@ drop_empty_names(struct dns_record *records, size_t count)
     return kept;
 }
 
-static enum err
+WAITS static enum err
 use_exchangers(struct search *search, struct dns_answer *found)
 {
     size_t count = drop_empty_names(found->records, found->count);
@@ -469,7 +469,7 @@ use_exchangers(struct search *search, struct dns_answer *found)
     return add_exchangers(search, found->records, count, found->secure);
 }
 
-static enum err
+WAITS static enum err
 find_by_mx(struct search *search, str domain)
 {
     struct route_answer *to = &search->hosts->answer;
@@ -523,7 +523,7 @@ find_literal(struct search *search, str domain, ipaddr addr)
 }
 
 /* A relay is named by the administrator: it may be ourselves under another port or name. */
-static enum err
+WAITS static enum err
 find_relay(struct search *search, const struct route *route)
 {
     static const struct route_self nobody = {};

@@ -106,7 +106,7 @@ state_after(enum outcome outcome)
     }
 }
 
-static enum err
+WAITS static enum err
 load(struct settlement *s)
 {
     msgid id = s->message->id;
@@ -146,7 +146,7 @@ apply(struct settlement *s, const struct pending *pending, instant now)
 }
 
 /* The report that these results call for. */
-static enum err
+WAITS static enum err
 report(struct settlement *s)
 {
     struct bounce_row *rows =
@@ -214,7 +214,7 @@ everybody_is_done(const struct settlement *s)
 
 /* A note that is too large goes without the texts.  Waits until it is written: the next round reads
  * it. */
-static enum err
+WAITS static enum err
 write_note(struct settlement *s)
 {
     struct buf note;
@@ -312,7 +312,7 @@ settle_blindly(struct settlement *s, enum err e)
     pthread_mutex_unlock(&s->queue->lock);
 }
 
-static void
+WAITS static void
 settle_round(struct settlement *s)
 {
     instant now = clock_now();
@@ -373,7 +373,7 @@ take_results(struct settlement *s)
 
 /* The next round's results, or NULL when the fiber's work is done; it has let go of the message
  * then. */
-static bool
+WAITS static bool
 next_round(struct settlement *s)
 {
     struct queue *queue = s->queue;
@@ -397,7 +397,7 @@ next_round(struct settlement *s)
     return true;
 }
 
-static void
+WAITS static void
 settle_fiber(void *arg)
 {
     struct settlement *s = arg;

@@ -142,7 +142,7 @@ refused(struct smtp_client *client, struct smtp_failure *failure, enum err e, co
     return err_why(&failure->why, e, "%s: %u %s", what, client->reply.code, failure->answer.text);
 }
 
-static enum err
+WAITS static enum err
 write_parts(struct smtp_client *client, str a, str b, struct smtp_failure *failure)
 {
     enum err e = stream_write(client->stream, a);
@@ -154,7 +154,7 @@ write_parts(struct smtp_client *client, str a, str b, struct smtp_failure *failu
     return e ? smtp_connection_fail(client, failure, e) : OK;
 }
 
-static enum err
+WAITS static enum err
 command(struct smtp_client *client, str verb, str argument, struct smtp_failure *failure)
 {
     enum err e;
@@ -168,7 +168,7 @@ command(struct smtp_client *client, str verb, str argument, struct smtp_failure 
 
 /* --- The steps. */
 
-static enum err
+WAITS static enum err
 connect_to(struct smtp_client *client, const struct smtp_client_options *options,
            struct smtp_failure *failure)
 {
@@ -188,7 +188,7 @@ connect_to(struct smtp_client *client, const struct smtp_client_options *options
     return OK;
 }
 
-static enum err
+WAITS static enum err
 greeting(struct smtp_client *client, struct smtp_failure *failure)
 {
     enum err e;
@@ -203,7 +203,7 @@ greeting(struct smtp_client *client, struct smtp_failure *failure)
     return OK;
 }
 
-static enum err
+WAITS static enum err
 ehlo(struct smtp_client *client, const struct smtp_client_options *options,
      struct smtp_failure *failure)
 {
@@ -231,7 +231,7 @@ ehlo(struct smtp_client *client, const struct smtp_client_options *options,
     return OK;
 }
 
-static enum err
+WAITS static enum err
 handshake(struct smtp_client *client, const struct smtp_client_options *options,
           struct smtp_failure *failure)
 {
@@ -253,7 +253,7 @@ handshake(struct smtp_client *client, const struct smtp_client_options *options,
 
 /* What was said in the clear is worth nothing afterwards; and a peer whose bytes came before the
  * handshake is not the peer, or lets somebody else speak (CVE-2021-38371). */
-static enum err
+WAITS static enum err
 starttls(struct smtp_client *client, const struct smtp_client_options *options,
          struct smtp_failure *failure)
 {
@@ -312,7 +312,7 @@ choose_mechanism(const struct smtp_capabilities *capabilities, enum relay_auth w
 }
 
 /* The exchange after AUTH, until the server says yes or no. */
-static enum err
+WAITS static enum err
 exchange(struct smtp_client *client, struct sasl_client *sasl, struct buf *response,
          struct smtp_failure *failure)
 {
@@ -345,7 +345,7 @@ exchange(struct smtp_client *client, struct sasl_client *sasl, struct buf *respo
     return smtp_connection_fail(client, failure, ERR_SYNTAX);
 }
 
-static enum err
+WAITS static enum err
 login_with(struct smtp_client *client, struct sasl_client *sasl, enum sasl_mechanism mechanism,
            struct buf *response, struct smtp_failure *failure)
 {
@@ -369,7 +369,7 @@ login_with(struct smtp_client *client, struct sasl_client *sasl, enum sasl_mecha
     return exchange(client, sasl, response, failure);
 }
 
-static enum err
+WAITS static enum err
 login(struct smtp_client *client, const struct smtp_client_options *options,
       struct smtp_failure *failure)
 {
@@ -491,7 +491,7 @@ smtp_client_is_usable(const struct smtp_client *client)
            (max == 0 || client->sent < max);
 }
 
-static enum err
+WAITS static enum err
 converse(struct smtp_client *client, const struct smtp_client_options *options,
          struct smtp_failure *failure)
 {

@@ -104,10 +104,10 @@ struct smtp_client_options {
 WAITS enum err smtp_client_open(const struct smtp_client_options *options,
                                 struct smtp_client **client, struct smtp_failure *failure);
 /* Says QUIT when that can be sent without waiting, and closes.  NULL is fine. */
-void smtp_client_close(struct smtp_client *client);
+WAITS void smtp_client_close(struct smtp_client *client);
 /* The same, and waits (up to five seconds) for the answer to QUIT. */
 WAITS void smtp_client_quit(struct smtp_client *client);
-void smtp_client_drop(struct smtp_client **client); /* For OWN(smtp_client). */
+WAITS void smtp_client_drop(struct smtp_client **client); /* For OWN(smtp_client). */
 
 /* What the peer offered last; all false after HELO. */
 const struct smtp_capabilities *smtp_client_capabilities(const struct smtp_client *client);

@@ -82,7 +82,7 @@ answer_all_ourselves(struct transaction *t, unsigned code, const char *enhanced,
 }
 
 /* Reads a reply, to be waited for as long as TIMEOUT says. */
-static enum err
+WAITS static enum err
 read_reply(struct transaction *t, duration timeout)
 {
     enum err e;
@@ -102,7 +102,7 @@ is_positive(const struct smtp_client *client)
 
 /* --- Commands. */
 
-static enum err
+WAITS static enum err
 write_command(struct transaction *t, struct buf *line)
 {
     enum err e;
@@ -122,7 +122,7 @@ needs_8bit(const struct smtp_message *message)
     return message->eightbit || message->smtputf8;
 }
 
-static enum err
+WAITS static enum err
 write_mail(struct transaction *t, struct buf *line)
 {
     const struct smtp_capabilities *offered = &t->client->capabilities;
@@ -166,7 +166,7 @@ add_notify(struct buf *line, uint8_t notify)
         }
 }
 
-static enum err
+WAITS static enum err
 write_rcpt(struct transaction *t, struct buf *line, const struct smtp_recipient *recipient)
 {
     buf_add(line, S("RCPT TO:<"));
@@ -185,7 +185,7 @@ write_rcpt(struct transaction *t, struct buf *line, const struct smtp_recipient 
 
 /* --- The envelope. */
 
-static enum err
+WAITS static enum err
 read_mail_reply(struct transaction *t)
 {
     enum err e;
@@ -211,7 +211,7 @@ read_mail_reply(struct transaction *t)
     return OK;
 }
 
-static enum err
+WAITS static enum err
 read_rcpt_reply(struct transaction *t)
 {
     struct smtp_recipient *recipient = &t->message->recipients[t->rcpt_read];
@@ -234,7 +234,7 @@ read_rcpt_reply(struct transaction *t)
     return recipient->answer ? OK : out_of_memory(t);
 }
 
-static enum err
+WAITS static enum err
 read_envelope_replies(struct transaction *t)
 {
     enum err e = OK;
@@ -247,7 +247,7 @@ read_envelope_replies(struct transaction *t)
 }
 
 /* MAIL and all RCPT; replies are read only when they must be.  LINE is a buffer to work in. */
-static enum err
+WAITS static enum err
 write_envelope(struct transaction *t, struct buf *line)
 {
     bool pipelining = t->client->capabilities.pipelining;
@@ -284,7 +284,7 @@ read_block(struct transaction *t, uint64_t offset, size_t size, size_t *got)
     return smtp_connection_fail(t->client, t->failure, e);
 }
 
-static enum err
+WAITS static enum err
 write_encoded(struct transaction *t, struct smtp_data_encoder *encoder, str in)
 {
     str piece;
@@ -298,7 +298,7 @@ write_encoded(struct transaction *t, struct smtp_data_encoder *encoder, str in)
 }
 
 /* All of it with dots doubled, and the final dot. */
-static enum err
+WAITS static enum err
 write_content(struct transaction *t)
 {
     struct smtp_data_encoder encoder;
@@ -326,7 +326,7 @@ write_content(struct transaction *t)
 }
 
 /* The answers to the whole message: one, or in LMTP one for each accepted recipient. */
-static enum err
+WAITS static enum err
 read_final_replies(struct transaction *t)
 {
     const struct smtp_answer *answer = NULL;
@@ -355,7 +355,7 @@ read_final_replies(struct transaction *t)
 /* --- DATA. */
 
 /* DATA was taken although nobody is left to get the message: RFC 2920 3.1 has an empty one sent. */
-static enum err
+WAITS static enum err
 send_nothing(struct transaction *t)
 {
     enum err e = stream_write(t->client->stream, S(".\r\n"));
@@ -368,7 +368,7 @@ send_nothing(struct transaction *t)
     return e;
 }
 
-static enum err
+WAITS static enum err
 send_data(struct transaction *t, struct buf *line)
 {
     bool pipelining = t->client->capabilities.pipelining;
@@ -408,7 +408,7 @@ send_data(struct transaction *t, struct buf *line)
 
 /* --- BDAT. */
 
-static enum err
+WAITS static enum err
 write_chunk_head(struct transaction *t, struct buf *line, uint64_t size, bool last)
 {
     buf_addf(line, "BDAT %llu%s", (unsigned long long)size, last ? " LAST" : "");
@@ -417,7 +417,7 @@ write_chunk_head(struct transaction *t, struct buf *line, uint64_t size, bool la
 
 /* SIZE bytes from OFFSET as they are.  A bare CR or LF must not leave here (smuggling): then
  * ERR_SYNTAX. */
-static enum err
+WAITS static enum err
 write_raw(struct transaction *t, struct smtp_data_decoder *watch, uint64_t offset, uint64_t size)
 {
     uint64_t end = offset + size;
@@ -444,7 +444,7 @@ write_raw(struct transaction *t, struct smtp_data_decoder *watch, uint64_t offse
 }
 
 /* The reply to a chunk that is not the last; false in *GOES_ON when it says no. */
-static enum err
+WAITS static enum err
 read_chunk_reply(struct transaction *t, bool *goes_on)
 {
     const struct smtp_answer *answer;
@@ -463,7 +463,7 @@ read_chunk_reply(struct transaction *t, bool *goes_on)
 }
 
 /* One chunk is on its way while the reply to the one before is awaited. */
-static enum err
+WAITS static enum err
 send_chunks(struct transaction *t, struct buf *line)
 {
     struct smtp_data_decoder watch;
@@ -505,7 +505,7 @@ send_chunks(struct transaction *t, struct buf *line)
 }
 
 /* Everything in one flight.  The peer must take the bytes of the chunk even when it refuses. */
-static enum err
+WAITS static enum err
 send_eagerly(struct transaction *t, struct buf *line)
 {
     struct smtp_data_decoder watch;
@@ -530,7 +530,7 @@ send_eagerly(struct transaction *t, struct buf *line)
     return read_reply(t, t->client->timeouts.command);
 }
 
-static enum err
+WAITS static enum err
 send_in_chunks(struct transaction *t, struct buf *line)
 {
     bool eager = t->client->capabilities.pipelining && t->message->size <= EAGER_MAX;
