@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* json_test.c: what is written can be read again, and what is no JSON is refused. */
 #include "formats/json.h"
 
 #include "check.h"

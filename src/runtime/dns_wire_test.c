@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* dns_wire_test.c: records out of the bytes of answers, good ones and broken ones. */
 #include "runtime/dns_wire.h"
 
 #include "base/buf.h"

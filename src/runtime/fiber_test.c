@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* fiber_test.c: turns, waits, cancellation, threads, and very many fibers. */
 #include "runtime/fiber.h"
 
 #include "check.h"

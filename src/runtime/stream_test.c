@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* stream_test.c: lines, buffers, listeners and TLS, over sockets and in the simulated world. */
 #include "runtime/stream.h"
 
 #include "check.h"
