@@ -119,6 +119,13 @@ class Outpost:
                 os.kill(pid, signal.SIGKILL)
         if self.process:
             self.process.wait()
+        wait_for(self.ports_are_free, 10, "the end of every process of the server")
+
+    def ports_are_free(self):
+        for port in self.ports.values():
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                return False
+        return True
 
     def stop(self, seconds=40):
         if self.process and self.process.poll() is None:
