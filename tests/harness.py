@@ -91,6 +91,8 @@ class Outpost:
     def append_config(self, text):
         with open(self.config, "a") as f:
             f.write("\n" + text + "\n")
+            f.flush()
+            os.fsync(f.fileno())
 
     def start(self, seconds=30):
         self.process = subprocess.Popen([self.binary, "serve", "--config", self.config], stdout=subprocess.PIPE,
