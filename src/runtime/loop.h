@@ -25,7 +25,7 @@ struct loop;
 enum {
     STACK_SIZE = 65536,
     STACKS_CACHED_MAX = 256,
-    BUFFER_SIZE = 16384,
+    BUFFER_SIZE = 65536,
     BUFFERS_CACHED_MAX = 64,
     EVENTS_PER_TURN = 128,
     LOOPS_MAX = 256,

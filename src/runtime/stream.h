@@ -23,8 +23,8 @@ struct tls_client_options;
 struct tls_info;
 
 enum {
-    STREAM_READ_BUFFER = 16384,
-    STREAM_WRITE_BUFFER = 16384
+    STREAM_READ_BUFFER = 65536,
+    STREAM_WRITE_BUFFER = 65536
 };
 
 /* Connects from LOCAL (NULL: any) to PEER.  ERR_REFUSED, ERR_UNREACHABLE, ERR_TIMEOUT; WHY tells.

@@ -101,6 +101,8 @@ append_forget(struct spool *spool, struct record *record, msgid id)
         log_append(spool, record);
     }
     pthread_mutex_unlock(&spool->lock);
+    if (!e)
+        fresh_forget(spool, id);
     return e;
 }
 
@@ -145,6 +147,7 @@ struct getting {
     struct entry entry;
     const struct segment *segment;
     const struct segment *note_segment;
+    struct fresh *fresh;
     struct message_text text;
     enum err result;
 };
@@ -189,7 +192,11 @@ spool_get(struct spool *spool, msgid id, struct arena *arena, str *envelope, str
 
     if (!get_begin(&g, id))
         return ERR_NOT_FOUND;
-    g.result = get_text(&g, true);
+    g.fresh = g.note_segment ? NULL : fresh_take(spool, id, g.entry.base);
+    if (g.fresh)
+        g.text.envelope = fresh_envelope(g.fresh);
+    else
+        g.result = get_text(&g, true);
     if (g.result == ERR_BUSY)
         offload(get_blocking, &g);
     segment_unpin(spool, g.segment);
@@ -202,6 +209,8 @@ spool_get(struct spool *spool, msgid id, struct arena *arena, str *envelope, str
         g.result = ERR_LIMIT;
     else if (body_size)
         *body_size = g.entry.body_size;
+    if (g.fresh)
+        fresh_give_back(spool, g.fresh);
     free(g.text.block);
     return g.result;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* spool_body.c: reading back: heads, envelopes, notes, bodies.
  *
+ * What was committed a moment ago is still in memory (spool_fresh.c).
  * What is in the page cache is read at once; what is not, by offload(), so that no loop waits for
  * the device.  A small body is read and checked as a whole when it is opened and keeps nothing
  * busy. A larger one in the log is looked up anew for each piece, because it may have been moved
@@ -23,9 +24,10 @@ struct body {
     struct spool *spool;
     msgid id;
     uint64_t size;
-    char *cache;  /* Head and body, or NULL. */
-    int file;     /* -1: in the log. */
-    bool counted; /* Among the readers of its entry. */
+    struct fresh *fresh; /* The body in memory, or NULL. */
+    char *cache;         /* Head and body, or NULL. */
+    int file;            /* -1: in the log. */
+    bool counted;        /* Among the readers of its entry. */
     uint32_t crc_wanted;
     uint32_t crc;
     uint64_t crc_at; /* Checked so far. */
@@ -221,7 +223,9 @@ body_open(struct spool *spool, msgid id, struct body **opened)
     pthread_mutex_unlock(&spool->lock);
     if (o.result)
         return o.result;
-    o.result = open_at(&o, true);
+    body->fresh = fresh_take(spool, id, o.base);
+    if (!body->fresh)
+        o.result = open_at(&o, true);
     if (o.result == ERR_BUSY)
         offload(open_blocking, &o);
     segment_unpin(spool, o.segment);
@@ -297,7 +301,9 @@ body_read(struct body *body, uint64_t offset, void *bytes, size_t size, size_t *
     enum err e = OK;
 
     size = (size_t)MIN((uint64_t)size, body->size - MIN(offset, body->size));
-    if (size && body->cache)
+    if (body->fresh && size)
+        memcpy(bytes, fresh_body(body->fresh).ptr + offset, size);
+    else if (size && body->cache)
         memcpy(bytes, body->cache + RECORD_HEAD_SIZE + offset, size);
     else if (size && body->file >= 0)
         e = read_piece(body->spool, body->file, offset, bytes, size);
@@ -305,7 +311,7 @@ body_read(struct body *body, uint64_t offset, void *bytes, size_t size, size_t *
         e = read_from_log(body, offset, bytes, size);
     if (e)
         return e;
-    if (size && !body->cache && offset == body->crc_at) {
+    if (size && !body->fresh && !body->cache && offset == body->crc_at) {
         body->crc = crc32c(body->crc, bytes, size);
         body->crc_at += size;
         if (body->crc_at == body->size && body->crc != body->crc_wanted)
@@ -324,6 +330,8 @@ body_close(struct body *body)
     if (!body)
         return;
     spool = body->spool;
+    if (body->fresh)
+        fresh_give_back(spool, body->fresh);
     if (body->counted) {
         pthread_mutex_lock(&spool->lock);
         entry = table_find(spool, body->id);

@@ -220,9 +220,11 @@ draft_commit(struct draft **taken, msgid id, str envelope)
     e = draft_append(draft);
     if (!e)
         e = log_wait(draft->spool, record);
-    if (!e)
-        draft->number = 0; /* The file belongs to the message now. */
-    return e;
+    if (e)
+        return e;
+    draft->number = 0; /* The file belongs to the message now. */
+    fresh_put(draft->spool, record, &draft->data);
+    return OK;
 }
 
 void

@@ -3,6 +3,7 @@
  *
  * spool_record.c: bytes of headers and records     spool_table.c: the live messages in memory
  * spool_log.c: segments, groups, the flusher       spool_clean.c: making segments free
+ * spool_fresh.c: what was committed a moment ago
  * spool_index.c: what is in a segment, in short    spool_open.c, spool_scan.c, spool_replay.c:
  * restart spool_draft.c, spool_body.c, spool.c: the calls
  */
@@ -12,6 +13,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/instant.h"
+#include "base/list.h"
 #include "base/map.h"
 #include "base/msgid.h"
 #include "base/str.h"
@@ -39,6 +41,8 @@ enum {
     CLEAN_STEP_BYTES = 4 << 20,
     SPOOL_PATH_SIZE = 512,
     SHARDS = 256,
+    FRESH_SLOTS = 4096,
+    FRESH_BYTES_MAX = 16 << 20,          /* Of messages kept in memory after their commit. */
 };
 /* clang-format on */
 
@@ -170,6 +174,15 @@ struct record_list {
     uint32_t waited; /* How many of them somebody waits for. */
 };
 
+struct fresh;
+
+struct fresh_table {
+    pthread_mutex_t lock; /* Taken last. */
+    struct fresh *slots[FRESH_SLOTS];
+    size_t bytes;
+    struct link by_age;
+};
+
 struct spool {
     const struct disk *disk;
     char dir[SPOOL_PATH_SIZE];
@@ -213,6 +226,8 @@ struct spool {
     bool failing; /* The last group failed, and was logged. */
     struct iovec *parts;
     struct buf index; /* Of the active segment. */
+
+    struct fresh_table fresh;
 };
 
 /* spool_record.c */
@@ -301,6 +316,18 @@ struct telling {
 /* Tells of the messages that stand in SEGMENT, and marks their entries. */
 enum err tell_segment(struct spool *spool, const struct findings *findings,
                       const struct segment *segment, const struct telling *telling);
+
+/* spool_fresh.c */
+void fresh_init(struct spool *spool);
+/* RECORD is durable; its envelope is copied, *BODY (malloc'ed) taken, if it is kept at all. */
+void fresh_put(struct spool *spool, const struct record *record, char **body);
+/* The message as it was written at PLACE, until it is given back; NULL when it is not kept. */
+struct fresh *fresh_take(struct spool *spool, msgid id, struct place place);
+void fresh_give_back(struct spool *spool, struct fresh *fresh);
+str fresh_body(const struct fresh *fresh);
+str fresh_envelope(const struct fresh *fresh);
+void fresh_forget(struct spool *spool, msgid id);
+void fresh_done(struct spool *spool);
 
 /* spool_index.c */
 void index_begin(struct spool *spool);

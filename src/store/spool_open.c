@@ -373,6 +373,7 @@ spool_free(struct spool *spool)
     buf_done(&spool->index);
     free(spool->by_slot);
     free(spool->unlinks);
+    fresh_done(spool);
     pthread_mutex_destroy(&spool->lock);
     pthread_mutex_destroy(&spool->work_lock);
     free(spool);
@@ -404,6 +405,7 @@ spool_new(const struct spool_options *options)
     must(spool->by_slot);
     pthread_mutex_init(&spool->lock, NULL);
     pthread_mutex_init(&spool->work_lock, NULL);
+    fresh_init(spool);
     record_list_init(&spool->pending);
     return spool;
 }
