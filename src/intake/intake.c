@@ -272,6 +272,13 @@ intake_refuse(struct intake *intake, uint16_t code, const char *enhanced, const 
     refuse_bytes(intake, &verdict);
 }
 
+void
+intake_note_8bit(struct intake *intake)
+{
+    if (intake->sender.body == BODY_7BIT)
+        intake->sender.body = BODY_8BITMIME;
+}
+
 bool
 intake_is_refused(const struct intake *intake)
 {

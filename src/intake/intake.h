@@ -94,6 +94,8 @@ size_t intake_recipient_count(const struct intake *intake);
 WAITS enum err intake_write(struct intake *intake, str bytes);
 /* The reader of the data found something that refuses the message, whatever the gates say. */
 void intake_refuse(struct intake *intake, uint16_t code, const char *enhanced, const char *text);
+/* A byte beyond ASCII was seen: whatever BODY= said, the message travels as 8BITMIME. */
+void intake_note_8bit(struct intake *intake);
 bool intake_is_refused(const struct intake *intake);
 uint64_t intake_size(const struct intake *intake);
 

@@ -2,6 +2,7 @@
 /* actor.c: see actor.h. */
 #include "actor.h"
 
+#include "auth/sasl.h"
 #include "runtime/clock.h"
 #include "runtime/listener.h"
 #include "runtime/stream.h"
@@ -192,6 +193,61 @@ actor_expect_close(struct actor *actor, struct why *why)
         return err_why(why, e, "wanted the end, but: %s", err_name(e));
     stream_drop(&actor->stream);
     return OK;
+}
+
+/* Answers challenges until the other side is about to say something else than 334. */
+static enum err
+answer_challenges(struct actor *actor, struct sasl_client *client, struct buf *response,
+                  struct why *why)
+{
+    enum err e;
+    str bytes;
+
+    for (;;) {
+        buf_add(response, S("\r\n"));
+        e = actor_send(actor, buf_str(response));
+        if (!e)
+            e = stream_fill_at_least(actor->stream, 4, &bytes);
+        if (e)
+            return err_why(why, e, "the login broke off: %s", err_name(e));
+        if (!str_starts(bytes, S("334 ")))
+            return OK;
+        e = stream_read_line(actor->stream, STREAM_READ_BUFFER, &bytes);
+        if (e)
+            return err_why(why, e, "the login broke off: %s", err_name(e));
+        buf_clear(response);
+        e = sasl_client_step(client, str_skip(str_trim(bytes), 4), response);
+        if (e)
+            return err_why(why, e, "the challenge is refused: %s", err_name(e));
+    }
+}
+
+enum err
+actor_login(struct actor *actor, str mechanism, str name, str password, struct why *why)
+{
+    struct sasl_client_options options = { .name = name, .password = password };
+    struct sasl *sasl = sasl_new();
+    struct sasl_client *client;
+    struct buf response;
+    enum err e;
+
+    if (!sasl_mechanism_parse(mechanism, &options.mechanism))
+        return err_why(why, ERR_SYNTAX, "no such mechanism");
+    e = sasl_client_new(sasl, &options, &client);
+    if (e)
+        return err_why(why, e, "the mechanism is not for clients");
+    buf_init(&response, 1 << 16);
+    buf_addf(&response, "AUTH %.*s", STR_ARG(mechanism));
+    if (sasl_client_speaks_first(client)) {
+        buf_add_byte(&response, ' ');
+        e = sasl_client_step(client, S(""), &response);
+    }
+    if (!e)
+        e = answer_challenges(actor, client, &response, why);
+    buf_done(&response);
+    sasl_client_free(client);
+    sasl_free(sasl);
+    return e;
 }
 
 void

@@ -49,4 +49,7 @@ WAITS enum err actor_send(struct actor *actor, str bytes);
 WAITS enum err actor_expect(struct actor *actor, str pattern, struct captures *captures,
                             struct why *why);
 WAITS enum err actor_expect_close(struct actor *actor, struct why *why);
+/* A SASL exchange as SMTP carries it, up to the last line, which the script expects. */
+WAITS enum err actor_login(struct actor *actor, str mechanism, str name, str password,
+                           struct why *why);
 void actor_cut(struct actor *actor);

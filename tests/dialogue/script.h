@@ -9,6 +9,7 @@
 
 enum step_kind {
     STEP_GIVEN,   /* given domain here.example, account ann */
+    STEP_NOW,     /* now disabled ann: the same, in the middle */
     STEP_SEND,    /* C> text */
     STEP_RAW,     /* C>raw text */
     STEP_EXPECT,  /* S< pattern, M< pattern */

@@ -236,6 +236,28 @@ connect_actor(struct stage *stage, struct actor *actor, str text, struct why *wh
     return actor_connect(actor, &peer, local, tls ? stage->client_tls : NULL, why);
 }
 
+/* "ann by SCRAM-SHA-256 with PASSWORD"; the password may be missing. */
+static enum err
+login_actor(struct stage *stage, struct actor *actor, str text, struct why *why)
+{
+    char password[160];
+    struct buf address;
+    str name, mechanism = S("PLAIN"), rest = { 0 };
+    enum err e;
+
+    str_split(text, ' ', &name, &rest);
+    snprintf(password, sizeof(password), "secret-%.*s", STR_ARG(name));
+    if (str_starts(rest, S("by ")))
+        str_split(str_skip(rest, 3), ' ', &mechanism, &rest);
+    if (str_starts(rest, S("with ")))
+        snprintf(password, sizeof(password), "%.*s", STR_ARG(str_skip(rest, 5)));
+    buf_init(&address, 400);
+    stage_address(stage, name, &address);
+    e = actor_login(actor, mechanism, buf_str(&address), str_from(password), why);
+    buf_done(&address);
+    return e;
+}
+
 static enum err
 play_actor(struct stage *stage, struct actor *actor, str text, struct why *why)
 {
@@ -243,6 +265,8 @@ play_actor(struct stage *stage, struct actor *actor, str text, struct why *why)
 
     if (str_starts(text, S("connect")))
         return connect_actor(stage, actor, text, why);
+    if (str_starts(text, S("logs in as ")))
+        return login_actor(stage, actor, str_skip(text, 11), why);
     if (str_eq(text, S("closes")))
         return actor_expect_close(actor, why);
     if (str_eq(text, S("accepts"))) {
@@ -349,6 +373,8 @@ stage_play(struct stage *stage, struct step *step, struct why *why)
         if (e)
             return e;
     }
+    if (step->kind == STEP_NOW)
+        return given_apply(stage, step->text, why);
     if (step->kind == STEP_THEN)
         return then_check(stage, step->text, why);
     if (step->kind == STEP_AFTER)

@@ -233,7 +233,7 @@ check_event(struct stage *stage, str text, bool wanted, struct why *why)
     struct event_search search = { .stage = stage };
     struct events_query query = { .oldest_first = true };
     str kind, rest = { 0 };
-    enum err e;
+    enum err e = OK;
 
     str_split(text, ' ', &kind, &rest);
     if (!event_kind_parse(kind, &query.kind))
@@ -241,9 +241,14 @@ check_event(struct stage *stage, str text, bool wanted, struct why *why)
     take_word(&rest, S("has "));
     search.wanted = str_trim(rest);
     buf_init(&search.last, JSON_MAX);
-    e = events_flush(events);
-    if (!e)
-        e = events_find(events, &query, look_at_event, &search);
+    world_settle();
+    for (unsigned i = 0; i < (wanted ? LOOKS : 1u) && !e && !search.found; i++) {
+        if (i)
+            world_look_again();
+        e = events_flush(events);
+        if (!e)
+            e = events_find(events, &query, look_at_event, &search);
+    }
     if (!e && search.found != wanted)
         e = err_why(why, ERR_REFUSED, "%s; the last: %.*s",
                     wanted ? "no such event" : "there is one",

@@ -67,6 +67,8 @@ WAITS static enum err
 finish_chunks(struct smtp_session *s)
 {
     smtp_data_inspect_end(&s->inspector);
+    if (s->inspector.has_8bit)
+        intake_note_8bit(s->intake);
     if (s->inspector.violations && !intake_is_refused(s->intake))
         smtp_refuse_violations(s->intake, s->inspector.violations);
     return smtp_finish_message(s);

@@ -55,6 +55,8 @@ take_piece(struct smtp_session *s, struct smtp_data_decoder *decoder, bool *ende
     }
     if (decoder->violations && !intake_is_refused(s->intake))
         smtp_refuse_violations(s->intake, decoder->violations);
+    if (decoder->has_8bit)
+        intake_note_8bit(s->intake);
     stream_consume(s->stream, bytes.len - rest.len);
     *ended = step == SMTP_DATA_END;
     return OK;
