@@ -122,6 +122,9 @@ make_dir(struct setup *s, const char *dir, mode_t mode)
         path[i] = '\0';
         if (mkdir(path, i == length ? mode : 0755) == 0) {
             remember(s, path);
+            /* The umask is as strict as can be; what is to be looser says so. */
+            if (i == length && chmod(path, mode))
+                return system_failed(s, "make", path);
             if (i == length)
                 give_away(s, path);
         } else if (errno != EEXIST) {
@@ -418,13 +421,14 @@ make_config(struct setup *s, str text)
         if (exit)
             return exit;
     }
-    return write_file(s, s->config_path, text, 0640);
+    /* Secrets stand in files of their own; whoever calls sendmail reads this one. */
+    return write_file(s, s->config_path, text, 0644);
 }
 
 WAITS static int
 make_all(struct setup *s, str text)
 {
-    int exit = make_dir(s, s->dir, 0700);
+    int exit = make_dir(s, s->dir, 0711);
 
     if (!exit)
         exit = make_certificate(s);

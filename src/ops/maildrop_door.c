@@ -125,7 +125,7 @@ open_dropped(void *arg)
     snprintf(path, sizeof path, "%s/%s", file->door->path, file->name);
     file->fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (file->fd < 0 || fstat(file->fd, &status)) {
-        file->e = err_from_errno(errno);
+        file->e = errno == ELOOP ? ERR_CORRUPT : err_from_errno(errno);
         return;
     }
     if (!S_ISREG(status.st_mode) || status.st_nlink != 1) {
