@@ -240,6 +240,31 @@ send_on(struct local *local, const struct recipient *alias, const struct resolut
 
 /* Mailboxes that are full are tried again as long as any other; those that have it do not take it
  * twice.  The copy for others leaves once, whatever was tried before this address was an alias. */
+/* What became of one mailbox of an alias, whose own event only says that it was expanded. */
+static void
+record_target(const struct local *local, const struct resolution_target *target,
+              const struct result *result)
+{
+    struct event event = {
+        .kind = result->outcome == OUTCOME_DELIVERED ? EVENT_DELIVERED
+                : result->outcome == OUTCOME_FAILED  ? EVENT_BOUNCED
+                                                     : EVENT_DEFERRED,
+        .message = local->envelope->id,
+        .sender = local->envelope->reverse_path,
+        .account = local->envelope->account,
+        .recipient = target->address,
+        .recipient_index = result->row->index,
+        .attempt = result->row->attempts + 1,
+        .code = result->code,
+        .enhanced = str_from(result->enhanced),
+        .text_raw = str_from(result->text),
+        .bytes = (int64_t)local->envelope->size,
+    };
+
+    if (local->runner->queue->events)
+        events_record(local->runner->queue->events, &event);
+}
+
 WAITS static void
 expand(struct local *local, const struct recipient *alias, const struct resolution *resolution,
        struct result *result)
@@ -264,6 +289,7 @@ expand(struct local *local, const struct recipient *alias, const struct resoluti
         if (resolution->targets[i].kind != TARGET_MAILBOX)
             continue;
         deliver_to_mailbox(local, &resolution->targets[i], result);
+        record_target(local, &resolution->targets[i], result);
         if (result->outcome == OUTCOME_DEFERRED)
             return;
     }
