@@ -209,6 +209,7 @@ open_queue(struct world *world)
                                      .accounts = world->accounts,
                                      .mailstore = world->mailstore };
     struct spool_options spool_options = { .dir = "/disk/spool",
+                                           .segment_bytes = 1024 * 1024,
                                            .inline_flush = true,
                                            .disk = disk_sim_disk(world->disk) };
     struct why why = {};
@@ -768,7 +769,7 @@ after_a_restart_everything_goes_on_where_it_was(void)
 
 enum {
     CRASH_MESSAGES = 12,
-    CRASH_SEEDS = 6
+    CRASH_SEEDS = 20
 };
 
 /* From a random write on the disk takes nothing any more; then the power is gone. */
