@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
-/* deliver.c: a runner: takes work of one site and brings it to the next hop.
+/* deliver.c: one attempt: brings the rows of a batch to the next hop.
  *
- * deliver_run() is the life of a runner; attempt() that of a batch: read the envelope, see that its
- * way is still the right one, have a connection, send, and hand the results to settle().  A runner
- * uses its connection for any message of its site, and keeps it for a while when there is none.
+ * deliver_attempt() reads the envelope, sees that its way is still the right one, has a connection,
+ * sends, and hands the results to settle().
  *
  * What a failure means: no connection or no service is the site's (schedule_site_failed); an answer
  * is the recipient's.  A reply of 2xx to the whole message, and nothing else, is a delivery.
@@ -24,8 +23,7 @@
 #include <unistd.h>
 
 enum {
-    PASSWORD_MAX = 1024,
-    SHARE_WHEN_CROWDED = 20
+    PASSWORD_MAX = 1024
 };
 
 /* One batch on its way. */
@@ -42,99 +40,10 @@ struct attempt {
     struct body *body;
 };
 
-/* --- Work. */
-
-WAITS static void
-drop_client(struct runner *runner)
+WAITS void
+runner_drop_client(struct runner *runner)
 {
     smtp_client_close(take(runner->client));
-}
-
-/* Under the lock: rows go back to the front, the batch is given up. */
-static void
-end_batch(struct runner *runner)
-{
-    struct schedule *schedule = &runner->queue->schedule;
-    struct link *link;
-
-    while ((link = list_pop(&runner->batch.rows)))
-        schedule_row_return(schedule, CONTAINER_OF(link, struct schedule_row, link), clock_now());
-    schedule_target_release(schedule, runner->batch.target);
-    (void)schedule_message_release(schedule, runner->batch.message);
-    runner->has_batch = false;
-}
-
-/* Under the lock. */
-static void
-refresh_config(struct runner *runner)
-{
-    if (runner->config == runner->queue->config)
-        return;
-    config_unref(runner->config);
-    runner->config = config_ref(runner->queue->config);
-}
-
-/* Under the lock. */
-static bool
-take_work(struct runner *runner)
-{
-    struct queue *queue = runner->queue;
-    unsigned sent = runner->client ? smtp_client_sent(runner->client) : 0;
-
-    if (runner->must_quit || queue->stopping || fiber_cancelled())
-        return false;
-    if (schedule_is_crowded(&queue->schedule) && sent >= SHARE_WHEN_CROWDED)
-        return false;
-    refresh_config(runner);
-    runner->has_batch =
-        schedule_take(&queue->schedule, runner->site,
-                      MAX(runner->config->delivery.recipients_per_transaction, 1U), &runner->batch);
-    return runner->has_batch;
-}
-
-/* Waits for work with an open connection.  Entered and left without the lock. */
-WAITS static bool
-linger(struct runner *runner)
-{
-    struct queue *queue = runner->queue;
-    enum err e = bell_wait(&runner->bell, deadline_in(runner->config->delivery.idle_time));
-    bool fed;
-
-    (void)e; /* Rung, over or cancelled: the tables say what came of it. */
-    pthread_mutex_lock(&queue->lock);
-    list_remove(&runner->idle);
-    list_remove(&runner->idle_all);
-    fed = runner->has_batch;
-    if (fed)
-        refresh_config(runner);
-    pthread_mutex_unlock(&queue->lock);
-    return fed;
-}
-
-WAITS static bool
-next_work(struct runner *runner)
-{
-    struct queue *queue = runner->queue;
-    bool lingers = false;
-    bool more, has;
-
-    if (runner->client &&
-        (!smtp_client_is_usable(runner->client) ||
-         smtp_client_sent(runner->client) >= runner->config->delivery.messages_per_connection))
-        drop_client(runner);
-    pthread_mutex_lock(&queue->lock);
-    has = take_work(runner);
-    if (!has && runner->client && !runner->must_quit && !queue->stopping && !fiber_cancelled() &&
-        runner->site->paused_until == 0 && !schedule_is_crowded(&queue->schedule)) {
-        list_append(&runner->site->idle, &runner->idle);
-        list_append(&queue->idle, &runner->idle_all);
-        lingers = true;
-    }
-    more = has && !list_is_empty(&queue->schedule.runnable);
-    pthread_mutex_unlock(&queue->lock);
-    if (more)
-        bell_ring(&runner->loop->bell);
-    return lingers ? linger(runner) : has;
 }
 
 /* --- Results. */
@@ -508,7 +417,7 @@ have_connection(struct attempt *a)
 
     if (runner->client && runner->client_site == runner->site)
         return true;
-    drop_client(runner);
+    runner_drop_client(runner);
     e = route_find_hosts(runner->config, &self, &runner->arena, &a->route,
                          queue->seed ^ (uint64_t)clock_steady(), &hosts);
     if (!e && hosts.answer.code) {
@@ -742,7 +651,7 @@ deliver_remote(struct attempt *a)
         return a->count > 0 && a->result_count == 0 ? ERR_CANCELLED : OK;
     e = send_all(a, &fresh_wanted);
     if (fresh_wanted) {
-        drop_client(a->runner);
+        runner_drop_client(a->runner);
         if (!have_connection(a))
             return a->count > 0 && a->result_count == 0 ? ERR_CANCELLED : OK;
         e = send_all(a, &fresh_wanted);
@@ -754,7 +663,7 @@ deliver_remote(struct attempt *a)
     record_results(a);
     return_surplus(a);
     if (e)
-        drop_client(a->runner);
+        runner_drop_client(a->runner);
     return e;
 }
 
@@ -838,8 +747,8 @@ run_attempt(struct attempt *a)
     }
 }
 
-WAITS static void
-attempt(struct runner *runner)
+WAITS void
+deliver_attempt(struct runner *runner)
 {
     struct schedule_batch *batch = &runner->batch;
     struct attempt *a;
@@ -865,30 +774,4 @@ attempt(struct runner *runner)
     if (a->result_count > 0)
         settle(runner->loop, batch->message, e ? NULL : &a->envelope, a->results, a->result_count);
     body_close(a->body);
-}
-
-void
-deliver_run(void *arg)
-{
-    struct runner *runner = arg;
-    struct queue *queue = runner->queue;
-
-    arena_init(&runner->arena, ATTEMPT_ARENA_MAX);
-    runner->config = queue_config(queue);
-    while (next_work(runner)) {
-        attempt(runner);
-        pthread_mutex_lock(&queue->lock);
-        end_batch(runner);
-        pthread_mutex_unlock(&queue->lock);
-    }
-    drop_client(runner);
-    pthread_mutex_lock(&queue->lock);
-    if (runner->has_batch)
-        end_batch(runner);
-    schedule_site_release(&queue->schedule, runner->site);
-    pthread_mutex_unlock(&queue->lock);
-    queue_ring(queue);
-    config_unref(runner->config);
-    arena_done(&runner->arena);
-    free(runner);
 }

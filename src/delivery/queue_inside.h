@@ -127,8 +127,11 @@ WAITS enum err bounce_send(struct queue *queue, const struct envelope *envelope,
 bool bounce_is_wanted(const struct envelope *envelope, const struct recipient *recipient,
                       enum outcome outcome, bool relayed);
 
-/* deliver.c */
+/* runner.c: a fiber; takes the runner, which holds a slot of its site. */
 WAITS void deliver_run(void *runner);
+/* deliver.c: the batch of RUNNER; its rows are elsewhere afterwards. */
+WAITS void deliver_attempt(struct runner *runner);
+WAITS void runner_drop_client(struct runner *runner);
 /* local.c: fills RESULTS, one for each recipient of the batch. */
 WAITS void local_deliver(struct runner *runner, const struct envelope *envelope, struct body *body,
                          struct schedule_row *const *rows, size_t count, struct result *results);

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* runner.c: the life of a fiber that delivers to one site.
+ *
+ * It takes the work of its site, batch by batch, and uses its connection for any message of the
+ * site.  When there is no work it keeps the connection for a while: queue_feed_idle() puts the next
+ * batch into its hands. Start reading at deliver_run().
+ */
+#include "delivery/queue_inside.h"
+#include "protocols/smtp/client.h"
+#include "runtime/clock.h"
+
+#include <stdlib.h>
+
+/* When others wait for a slot, a runner gives its own up after so many messages. */
+enum {
+    SHARE_WHEN_CROWDED = 20
+};
+
+/* Under the lock: rows go back to the front, the batch is given up. */
+static void
+end_batch(struct runner *runner)
+{
+    struct schedule *schedule = &runner->queue->schedule;
+    struct link *link;
+
+    while ((link = list_pop(&runner->batch.rows)))
+        schedule_row_return(schedule, CONTAINER_OF(link, struct schedule_row, link), clock_now());
+    schedule_target_release(schedule, runner->batch.target);
+    (void)schedule_message_release(schedule, runner->batch.message);
+    runner->has_batch = false;
+}
+
+/* Under the lock. */
+static void
+refresh_config(struct runner *runner)
+{
+    if (runner->config == runner->queue->config)
+        return;
+    config_unref(runner->config);
+    runner->config = config_ref(runner->queue->config);
+}
+
+/* Under the lock. */
+static bool
+take_work(struct runner *runner)
+{
+    struct queue *queue = runner->queue;
+    unsigned sent = runner->client ? smtp_client_sent(runner->client) : 0;
+
+    if (runner->must_quit || queue->stopping || fiber_cancelled())
+        return false;
+    if (schedule_is_crowded(&queue->schedule) && sent >= SHARE_WHEN_CROWDED)
+        return false;
+    refresh_config(runner);
+    runner->has_batch =
+        schedule_take(&queue->schedule, runner->site,
+                      MAX(runner->config->delivery.recipients_per_transaction, 1U), &runner->batch);
+    return runner->has_batch;
+}
+
+/* Waits for work with an open connection.  Entered and left without the lock. */
+WAITS static bool
+linger(struct runner *runner)
+{
+    struct queue *queue = runner->queue;
+    enum err e = bell_wait(&runner->bell, deadline_in(runner->config->delivery.idle_time));
+    bool fed;
+
+    (void)e; /* Rung, over or cancelled: the tables say what came of it. */
+    pthread_mutex_lock(&queue->lock);
+    list_remove(&runner->idle);
+    list_remove(&runner->idle_all);
+    fed = runner->has_batch;
+    if (fed)
+        refresh_config(runner);
+    pthread_mutex_unlock(&queue->lock);
+    return fed;
+}
+
+WAITS static bool
+next_work(struct runner *runner)
+{
+    struct queue *queue = runner->queue;
+    bool lingers = false;
+    bool more, has;
+
+    if (runner->client &&
+        (!smtp_client_is_usable(runner->client) ||
+         smtp_client_sent(runner->client) >= runner->config->delivery.messages_per_connection))
+        runner_drop_client(runner);
+    pthread_mutex_lock(&queue->lock);
+    has = take_work(runner);
+    if (!has && runner->client && !runner->must_quit && !queue->stopping && !fiber_cancelled() &&
+        runner->site->paused_until == 0 && !schedule_is_crowded(&queue->schedule)) {
+        list_append(&runner->site->idle, &runner->idle);
+        list_append(&queue->idle, &runner->idle_all);
+        lingers = true;
+    }
+    more = has && !list_is_empty(&queue->schedule.runnable);
+    pthread_mutex_unlock(&queue->lock);
+    if (more)
+        bell_ring(&runner->loop->bell);
+    return lingers ? linger(runner) : has;
+}
+
+WAITS void
+deliver_run(void *arg)
+{
+    struct runner *runner = arg;
+    struct queue *queue = runner->queue;
+
+    arena_init(&runner->arena, ATTEMPT_ARENA_MAX);
+    runner->config = queue_config(queue);
+    while (next_work(runner)) {
+        deliver_attempt(runner);
+        pthread_mutex_lock(&queue->lock);
+        end_batch(runner);
+        pthread_mutex_unlock(&queue->lock);
+    }
+    runner_drop_client(runner);
+    pthread_mutex_lock(&queue->lock);
+    if (runner->has_batch)
+        end_batch(runner);
+    schedule_site_release(&queue->schedule, runner->site);
+    pthread_mutex_unlock(&queue->lock);
+    queue_ring(queue);
+    config_unref(runner->config);
+    arena_done(&runner->arena);
+    free(runner);
+}
