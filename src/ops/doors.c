@@ -68,7 +68,7 @@ set_conversation(struct door_entry *entry, const struct config_listen *listen,
     atomic_store(&entry->smtp.tls, tls);
 }
 
-WAITS static enum err
+static enum err
 check_block(const struct server_options *options, const struct config_listen *listen,
             const struct tls_context *tls, struct why *why)
 {
@@ -97,7 +97,7 @@ doors_check(const struct server_options *options, const struct tls_context *tls,
     return e;
 }
 
-static enum err
+WAITS static enum err
 open_door(struct door_entry *entry, const struct config_listen *listen, size_t nth,
           const struct server_options *options, struct why *why)
 {
