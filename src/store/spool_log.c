@@ -161,8 +161,10 @@ segment_count(struct spool *spool, struct place place, uint32_t bytes, int chang
 void
 log_append(struct spool *spool, struct record *record)
 {
+    bool first = !spool->pending.first || (record->waited && !spool->pending.waited);
+
     record_list_add(&spool->pending, record);
-    if (!spool->inline_flush)
+    if (first && !spool->inline_flush)
         pthread_cond_signal(&spool->wake);
 }
 
