@@ -10,6 +10,7 @@
 struct outcome {
     struct buf content;
     unsigned violations;
+    uint64_t longest;
     bool ended;
     size_t rest; /* Bytes behind the end. */
 };
@@ -37,6 +38,7 @@ decode(str wire, size_t step, struct outcome *outcome)
         outcome->rest = chunk.len + wire.len;
     }
     outcome->violations = decoder.violations;
+    outcome->longest = decoder.longest;
 }
 
 static void
@@ -256,6 +258,52 @@ chunks_are_watched_without_dots(void)
     CHECK(inspect(S("1234567890\r\n"), S("\xc3\xb6"), &has_8bit) == 0 && has_8bit);
 }
 
+/* Mostly good lines; now and then a dot in front, or a byte that should not be there. */
+static void
+add_random_line(struct rand *rand, struct buf *wire)
+{
+    static const char *const odd[] = { "\r", "\n", "\r\r\n", ".\r\n", "\n.\r\n", "\r\n.\r" };
+    uint64_t kind = rand_below(rand, 40);
+
+    if (kind < 6)
+        buf_add_byte(wire, '.');
+    for (uint64_t left = rand_below(rand, 100); left; left--)
+        buf_add_byte(wire, (char)('!' + rand_below(rand, 90)));
+    if (kind > 37)
+        buf_add(wire, str_from(odd[rand_below(rand, COUNT_OF(odd))]));
+    buf_add(wire, S("\r\n"));
+}
+
+static void
+long_content_means_the_same_however_it_is_cut(void)
+{
+    for (unsigned seed = 0; seed < 400; seed++) {
+        struct outcome whole, bytes;
+        struct buf wire, sent_whole, sent_bytes;
+        struct rand rand;
+
+        rand_init(&rand, seed);
+        buf_init(&wire, 1 << 20);
+        buf_init(&sent_whole, 1 << 20);
+        buf_init(&sent_bytes, 1 << 20);
+        for (uint64_t lines = rand_below(&rand, 60); lines; lines--)
+            add_random_line(&rand, &wire);
+        decode(buf_str(&wire), SIZE_MAX, &whole);
+        decode(buf_str(&wire), 1, &bytes);
+        CHECK(str_eq(buf_str(&whole.content), buf_str(&bytes.content)));
+        CHECK(whole.violations == bytes.violations && whole.longest == bytes.longest);
+        CHECK(whole.ended == bytes.ended && whole.rest == bytes.rest);
+        encode(buf_str(&wire), SIZE_MAX, &sent_whole);
+        encode(buf_str(&wire), 1, &sent_bytes);
+        CHECK(str_eq(buf_str(&sent_whole), buf_str(&sent_bytes)));
+        buf_done(&whole.content);
+        buf_done(&bytes.content);
+        buf_done(&wire);
+        buf_done(&sent_whole);
+        buf_done(&sent_bytes);
+    }
+}
+
 int
 main(void)
 {
@@ -266,5 +314,6 @@ main(void)
     RUN(what_we_send_can_be_read_in_one_way_only);
     RUN(lines_are_measured);
     RUN(chunks_are_watched_without_dots);
+    RUN(long_content_means_the_same_however_it_is_cut);
     return check_end();
 }
