@@ -538,6 +538,7 @@ send_some(struct attempt *a, size_t first, size_t count, bool utf8)
         .recipients = recipients,
         .recipient_count = count,
         .arena = &runner->arena,
+        .content = body_view(a->body),
         .read = read_body,
         .arg = a,
     };

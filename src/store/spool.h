@@ -100,6 +100,8 @@ bool spool_has(struct spool *spool, msgid id);
 /* Reads bodies.  ERR_NOT_FOUND, ERR_CORRUPT.  An open body stays readable when it is forgotten. */
 WAITS enum err body_open(struct spool *spool, msgid id, struct body **body);
 uint64_t body_size(const struct body *body);
+/* All of it, where it is still in memory; else empty. */
+str body_view(const struct body *body);
 /* Up to SIZE bytes from OFFSET; *GOT is less only at the end of the body.  A body that is read from
  * 0 to its end in order is checked against its checksum: ERR_CORRUPT comes with the last piece. */
 WAITS enum err body_read(struct body *body, uint64_t offset, void *bytes, size_t size, size_t *got);

@@ -295,6 +295,12 @@ read_from_log(struct body *body, uint64_t offset, void *bytes, size_t size)
     return e;
 }
 
+str
+body_view(const struct body *body)
+{
+    return body->fresh ? fresh_body(body->fresh) : (str){};
+}
+
 enum err
 body_read(struct body *body, uint64_t offset, void *bytes, size_t size, size_t *got)
 {

@@ -50,7 +50,8 @@ can_be_read(struct spool *spool, unsigned number, size_t size)
             str_eq(envelope, S("envelope")) && str_eq(note, S("")) &&
             body_open(spool, id_of(number), &body) == OK && body_size(body) == size &&
             body_read(body, 0, bytes, sizeof(bytes), &got) == OK && got == size &&
-            memcmp(bytes, bytes_of_body, size) == 0;
+            memcmp(bytes, bytes_of_body, size) == 0 &&
+            str_eq(body_view(body), (str){ bytes_of_body, size });
     arena_done(&arena);
     return right;
 }

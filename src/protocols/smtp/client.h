@@ -138,6 +138,7 @@ struct smtp_message {
     struct smtp_recipient *recipients;
     size_t recipient_count;
     struct arena *arena;
+    str content; /* All of it, where it is in memory; else empty, and READ gives it: */
     /* Up to SIZE bytes from OFFSET; *GOT = 0 at the end. */
     WAITS enum err (*read)(void *arg, uint64_t offset, void *bytes, size_t size, size_t *got);
     void *arg;

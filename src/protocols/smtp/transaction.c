@@ -19,6 +19,7 @@
 enum {
     EAGER_MAX = SMTP_CLIENT_BLOCK,
     CHUNK_SIZE = 1024 * 1024,
+    VIEW_MAX = 128 * 1024, /* Of content in memory, to be sent within one timeout. */
     COMMAND_MAX = 4096
 };
 
@@ -272,12 +273,21 @@ write_envelope(struct transaction *t, struct buf *line)
 
 /* --- The content. */
 
-/* Up to SIZE bytes of the content; it is our own disk that fails here, not the peer. */
+/* Some of the content, up to SIZE bytes; it is our own disk that fails here, not the peer. */
 static enum err
-read_block(struct transaction *t, uint64_t offset, size_t size, size_t *got)
+read_block(struct transaction *t, uint64_t offset, uint64_t size, str *block)
 {
-    enum err e = t->message->read(t->message->arg, offset, t->client->block, size, got);
+    char *room = t->client->block;
+    size_t got = 0;
+    enum err e;
 
+    if (t->message->content.len) {
+        *block = str_head(str_skip(t->message->content, offset), MIN(size, (uint64_t)VIEW_MAX));
+        return OK;
+    }
+    e = t->message->read(t->message->arg, offset, room, MIN(size, (uint64_t)SMTP_CLIENT_BLOCK),
+                         &got);
+    *block = (str){ room, got };
     if (!e)
         return OK;
     (void)err_why(&t->failure->why, e, "the stored message cannot be read: %s", err_name(e));
@@ -303,21 +313,21 @@ write_content(struct transaction *t)
 {
     struct smtp_data_encoder encoder;
     uint64_t offset = 0;
-    size_t got;
+    str block;
     enum err e;
 
     t->client->stage = SMTP_STAGE_BODY;
     smtp_data_encoder_init(&encoder);
     do {
-        e = read_block(t, offset, SMTP_CLIENT_BLOCK, &got);
+        e = read_block(t, offset, t->message->size - offset, &block);
         if (e)
             return e;
-        offset += got;
+        offset += block.len;
         stream_set_deadline(t->client->stream, deadline_in(t->client->timeouts.data));
-        e = write_encoded(t, &encoder, (str){ t->client->block, got });
+        e = write_encoded(t, &encoder, block);
         if (e)
             return e;
-    } while (got > 0 && offset < t->message->size);
+    } while (block.len > 0 && offset < t->message->size);
     e = stream_write(t->client->stream, smtp_data_encode_end(&encoder));
     if (e)
         return smtp_connection_fail(t->client, t->failure, e);
@@ -421,22 +431,22 @@ WAITS static enum err
 write_raw(struct transaction *t, struct smtp_data_decoder *watch, uint64_t offset, uint64_t size)
 {
     uint64_t end = offset + size;
-    size_t got;
+    str block;
     enum err e;
 
     while (offset < end) {
-        e = read_block(t, offset, (size_t)MIN(end - offset, (uint64_t)SMTP_CLIENT_BLOCK), &got);
-        if (!e && got == 0)
+        e = read_block(t, offset, end - offset, &block);
+        if (!e && block.len == 0)
             e = ERR_CORRUPT;
         if (!e)
-            smtp_data_inspect(watch, (str){ t->client->block, got });
+            smtp_data_inspect(watch, block);
         if (!e && (watch->violations & (SMTP_DATA_BARE_CR | SMTP_DATA_BARE_LF)))
             e = err_why(&t->failure->why, ERR_SYNTAX, "the stored message has bare CR or LF");
         if (e)
             return smtp_connection_fail(t->client, t->failure, e);
-        offset += got;
+        offset += block.len;
         stream_set_deadline(t->client->stream, deadline_in(t->client->timeouts.data));
-        e = stream_write(t->client->stream, (str){ t->client->block, got });
+        e = stream_write(t->client->stream, block);
         if (e)
             return smtp_connection_fail(t->client, t->failure, e);
     }
