@@ -42,7 +42,7 @@ static const struct gate mx_gates[] = {
     { AT_HEADER,    "lines and count of fields are within their ceilings",       gate_header_bounds },
     { AT_HEADER,    "one From at most",                                          gate_single_from },
     { AT_HEADER,    "message did not go in circles",                             gate_hops },
-    { AT_HEADER,    "Received is added",                                         gate_keep_header },
+    { AT_HEADER,    "Received is added; for a trusted client, what is missing",   gate_keep_header },
 };
 
 static const struct gate local_gates[] = {

@@ -3,7 +3,8 @@
  *
  * Every message gets its Received field on top (RFC 5321 4.4) and loses a Return-Path, which only
  * the final delivery may write.  A message that begins its way here also gets what its author's
- * program left out (RFC 6409 8), and loses Bcc (RFC 5322 3.6.3).
+ * program left out (RFC 6409 8), and loses Bcc (RFC 5322 3.6.3); a printer in a trusted network
+ * that uses port 25 gets the first of these, too.
  */
 #include "config/config.h"
 #include "formats/date.h"
@@ -107,6 +108,8 @@ gate_keep_header(struct intake *intake, struct verdict *verdict)
 {
     (void)verdict;
     add_received(intake);
+    if (intake->trusted)
+        add_missing(intake);
     copy_fields(intake, true);
-    return note_message_id(intake, true);
+    return note_message_id(intake, !intake->trusted);
 }

@@ -81,8 +81,9 @@ parse_line(str line, struct arena *arena, struct step *step)
         str word;
         enum step_kind kind;
     } words[] = {
-        { S("given"), STEP_GIVEN }, { S("now"), STEP_NOW }, { S("then"), STEP_THEN },
-        { S("after"), STEP_AFTER }, { S("cut"), STEP_CUT }, { S("starttls"), STEP_STARTTLS },
+        { S("given"), STEP_GIVEN },       { S("now"), STEP_NOW },     { S("server"), STEP_SERVER },
+        { S("then"), STEP_THEN },         { S("after"), STEP_AFTER }, { S("cut"), STEP_CUT },
+        { S("starttls"), STEP_STARTTLS },
     };
     str word, rest = { 0 };
 

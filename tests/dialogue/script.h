@@ -17,6 +17,7 @@ enum step_kind {
     STEP_ACTOR,   /* C connects ..., S closes, S is silent, M accepts */
     STEP_THEN,    /* then the queue is empty */
     STEP_AFTER,   /* after 31m */
+    STEP_SERVER,  /* server stops, server starts */
     STEP_CUT,     /* cut C */
     STEP_STARTTLS /* starttls C */
 };

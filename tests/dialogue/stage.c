@@ -151,7 +151,6 @@ load_config(struct stage *stage, struct config **config, struct why *why)
     char path[128];
     enum err e;
 
-    clear_marks(&stage->config);
     snprintf(path, sizeof(path), "%s/outpost.conf", stage->dir);
     e = config_parse(buf_str(&stage->config), path, config, &problems);
     if (e)
@@ -177,6 +176,7 @@ bind_sockets(struct server_socket sockets[COUNT_OF(doors)], struct why *why)
     return e;
 }
 
+/* With the configuration as it was written; the data is what an earlier start left. */
 static enum err
 start_server(struct stage *stage, struct why *why)
 {
@@ -185,10 +185,6 @@ start_server(struct stage *stage, struct why *why)
     struct config *config;
     enum err e;
 
-    write_config(stage);
-    e = each_given(stage, given_configure, why);
-    if (e)
-        return e;
     e = load_config(stage, &config, why);
     if (e)
         return e;
@@ -197,16 +193,39 @@ start_server(struct stage *stage, struct why *why)
         options.sockets = sockets;
         options.socket_count = COUNT_OF(doors);
         e = bind_sockets(sockets, why);
-        if (e) {
-            config_unref(config);
-            return e;
-        }
     }
-    e = server_start(&options, &stage->server, why);
+    if (!e)
+        e = server_start(&options, &stage->server, why);
     config_unref(config);
+    return e;
+}
+
+static enum err
+open_house(struct stage *stage, struct why *why)
+{
+    enum err e;
+
+    write_config(stage);
+    e = each_given(stage, given_configure, why);
+    if (e)
+        return e;
+    clear_marks(&stage->config);
+    e = start_server(stage, why);
     if (e)
         return e;
     return each_given(stage, given_apply, why);
+}
+
+/* "stops": in order, as for SIGTERM.  "crashes": nothing is waited for. */
+static enum err
+play_server(struct stage *stage, str text, struct why *why)
+{
+    if (str_eq(text, S("starts")))
+        return stage->server ? err_why(why, ERR_EXISTS, "it runs") : start_server(stage, why);
+    if (!stage->server)
+        return err_why(why, ERR_NOT_FOUND, "it does not run");
+    server_stop(take(stage->server), str_eq(text, S("crashes")) ? 0 : SECONDS(10));
+    return OK;
 }
 
 /* "connect to submission from 192.0.2.7"; "to" and "from" may be missing. */
@@ -363,16 +382,21 @@ stage_play(struct stage *stage, struct step *step, struct why *why)
     enum err e;
 
     if (step->kind == STEP_GIVEN) {
-        if (stage->given_count == COUNT_OF(stage->givens) || stage->server)
+        if (stage->given_count == COUNT_OF(stage->givens) || stage->opened)
             return err_why(why, ERR_LIMIT, "a given must stand at the beginning");
         stage->givens[stage->given_count++] = step;
         return OK;
     }
-    if (!stage->server) {
-        e = start_server(stage, why);
+    if (!stage->opened) {
+        e = open_house(stage, why);
         if (e)
             return e;
+        stage->opened = true;
     }
+    if (step->kind == STEP_SERVER)
+        return play_server(stage, step->text, why);
+    if (!stage->server && (step->kind == STEP_NOW || step->kind == STEP_THEN))
+        return err_why(why, ERR_NOT_FOUND, "the server does not run");
     if (step->kind == STEP_NOW)
         return given_apply(stage, step->text, why);
     if (step->kind == STEP_THEN)

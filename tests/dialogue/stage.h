@@ -20,7 +20,8 @@ struct stage {
     char domain[128]; /* The first one given. */
     struct step *givens[256];
     size_t given_count;
-    struct server *server; /* Starts at the first step that is no `given`. */
+    bool opened;           /* The server was started: at the first step that is no `given`. */
+    struct server *server; /* NULL while it is stopped. */
     struct tls_context *client_tls;
     struct actor actors[ACTORS_MAX];
     size_t actor_count;

@@ -14,6 +14,7 @@
 #include "runtime/stream.h"
 #include "runtime/tls.h"
 #include "servers/login_record.h"
+#include "servers/tls_record.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -89,7 +90,7 @@ pop3_capa(struct pop3_session *s, str args)
 enum err
 pop3_stls(struct pop3_session *s, str args)
 {
-    struct why why;
+    struct why why = { "" };
     enum err e;
 
     (void)args;
@@ -109,6 +110,8 @@ pop3_stls(struct pop3_session *s, str args)
         return e;
     stream_set_deadline(s->stream, deadline_in(s->config->smtp.handshake_timeout));
     e = stream_start_tls_server(s->stream, s->server->tls, &why);
+    if (e == ERR_TLS || e == ERR_TIMEOUT)
+        tls_record_failure(s->server->services, s->server->name, "starttls", s->stream, &why);
     if (e)
         return e;
     s->has_tls = true;

@@ -14,6 +14,7 @@
 #include "servers/connections.h"
 #include "servers/pop3/session.h"
 #include "servers/proxy.h"
+#include "servers/tls_record.h"
 
 #include <stdlib.h>
 
@@ -168,11 +169,13 @@ serve_commands(struct pop3_session *s)
 WAITS static enum err
 handshake_first(struct pop3_session *s)
 {
-    struct why why;
+    struct why why = { "" };
     enum err e;
 
     stream_set_deadline(s->stream, deadline_in(s->config->smtp.handshake_timeout));
     e = stream_start_tls_server(s->stream, s->server->tls, &why);
+    if (e == ERR_TLS || e == ERR_TIMEOUT)
+        tls_record_failure(s->server->services, s->server->name, "connect", s->stream, &why);
     if (e)
         return e;
     s->has_tls = true;

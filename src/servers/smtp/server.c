@@ -18,6 +18,7 @@
 #include "servers/connections.h"
 #include "servers/proxy.h"
 #include "servers/smtp/session.h"
+#include "servers/tls_record.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -225,11 +226,13 @@ greet(struct smtp_session *s)
 WAITS static enum err
 handshake_first(struct smtp_session *s)
 {
-    struct why why;
+    struct why why = { "" };
     enum err e;
 
     smtp_session_deadline(s, s->config->smtp.handshake_timeout);
     e = stream_start_tls_server(s->stream, s->server->tls, &why);
+    if (e == ERR_TLS || e == ERR_TIMEOUT)
+        tls_record_failure(s->server->services, s->server->name, "connect", s->stream, &why);
     if (e)
         return e;
     smtp_session_note_tls(s);

@@ -8,6 +8,7 @@
 
 #include "config/config.h"
 #include "runtime/stream.h"
+#include "servers/tls_record.h"
 
 static void
 forget_all(struct smtp_session *s)
@@ -21,7 +22,7 @@ forget_all(struct smtp_session *s)
 enum err
 smtp_starttls(struct smtp_session *s, str args)
 {
-    struct why why;
+    struct why why = { "" };
     enum err e;
 
     (void)args;
@@ -40,6 +41,8 @@ smtp_starttls(struct smtp_session *s, str args)
     forget_all(s);
     smtp_session_deadline(s, s->config->smtp.handshake_timeout);
     e = stream_start_tls_server(s->stream, s->server->tls, &why);
+    if (e == ERR_TLS || e == ERR_TIMEOUT)
+        tls_record_failure(s->server->services, s->server->name, "starttls", s->stream, &why);
     if (e)
         return e;
     smtp_session_note_tls(s);
