@@ -410,14 +410,14 @@ have_connection(struct attempt *a)
 {
     struct runner *runner = a->runner;
     struct queue *queue = runner->queue;
-    const struct route_self self = { runner->config->server.hostname, queue->own_endpoints,
-                                     queue->own_endpoint_count };
+    struct route_self self;
     struct route_hosts hosts;
     enum err e;
 
     if (runner->client && runner->client_site == runner->site)
         return true;
     runner_drop_client(runner);
+    queue_self(queue, runner->config, &self);
     e = route_find_hosts(runner->config, &self, &runner->arena, &a->route,
                          queue->seed ^ (uint64_t)clock_steady(), &hosts);
     if (!e && hosts.answer.code) {

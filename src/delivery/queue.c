@@ -73,7 +73,7 @@ add_interfaces(struct queue *queue, uint16_t port)
 }
 
 static void
-find_own_endpoints(struct queue *queue, const struct config *config)
+find_own_endpoints(struct queue *queue, const struct config *config, bool simulated)
 {
     queue->own_endpoints = calloc(OWN_ENDPOINTS_MAX, sizeof(*queue->own_endpoints));
     must(queue->own_endpoints);
@@ -83,12 +83,19 @@ find_own_endpoints(struct queue *queue, const struct config *config)
             continue;
         for (size_t k = 0; k < listen->address.count; k++) {
             const struct endpoint *address = &listen->address.items[k];
-            if (ipaddr_is_any(address->addr))
+            if (ipaddr_is_any(address->addr) && !simulated)
                 add_interfaces(queue, address->port);
             else
                 add_own(queue, address->addr, address->port);
         }
     }
+}
+
+void
+queue_self(struct queue *queue, const struct config *config, struct route_self *self)
+{
+    *self = (struct route_self){ config->server.hostname, queue->own_endpoints,
+                                 queue->own_endpoint_count };
 }
 
 /* --- Life. */
@@ -117,7 +124,7 @@ queue_new(const struct queue_options *options, struct queue **queue, struct why 
     made->mailstore = options->mailstore;
     made->events = options->events;
     made->sasl = sasl_new();
-    find_own_endpoints(made, options->config);
+    find_own_endpoints(made, options->config, options->simulated);
     *queue = made;
     return OK;
 }

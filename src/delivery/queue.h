@@ -25,6 +25,7 @@ struct config;
 struct events;
 struct mailstore;
 struct queue;
+struct route_self;
 struct spool;
 struct spool_entry;
 
@@ -33,6 +34,7 @@ struct queue_options {
     struct accounts *accounts;
     struct mailstore *mailstore;
     struct events *events; /* NULL: none. */
+    bool simulated;        /* The addresses of this machine are not ours. */
 };
 
 enum err queue_new(const struct queue_options *options, struct queue **queue, struct why *why);
@@ -50,6 +52,9 @@ void queue_reload(struct queue *queue, const struct config *config);
 /* A message was committed to the spool with this envelope: schedule its recipients.  From any
  * loop; does not wait. Copies what it needs. */
 void queue_add(struct queue *queue, const struct envelope *envelope);
+
+/* Who we are, for loops: valid as long as the queue and its configuration. */
+void queue_self(struct queue *queue, const struct config *config, struct route_self *self);
 
 struct queue_stats {
     uint64_t messages;

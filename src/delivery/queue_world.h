@@ -209,7 +209,8 @@ open_queue(struct world *world)
 {
     struct queue_options options = { .config = world->config,
                                      .accounts = world->accounts,
-                                     .mailstore = world->mailstore };
+                                     .mailstore = world->mailstore,
+                                     .simulated = true };
     struct spool_options spool_options = { .dir = "/disk/spool",
                                            .segment_bytes = 1024 * 1024,
                                            .inline_flush = true,

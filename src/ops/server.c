@@ -246,6 +246,7 @@ open_spool(struct server *server, const struct config *config, struct why *why)
         .accounts = services->accounts,
         .mailstore = services->mailboxes,
         .events = services->events,
+        .simulated = server->simulated,
     };
     char path[PATH_SIZE];
     struct spool_options spool = {

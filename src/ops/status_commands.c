@@ -171,27 +171,6 @@ run_ping(struct control_call *call)
     return OK;
 }
 
-/* Our own listeners for SMTP: a route that leads to them is a circle. */
-static bool
-find_self(struct control_call *call, struct route_self *self)
-{
-    const struct config *config = call->context->config;
-    struct endpoint *endpoints;
-    size_t count = 0;
-
-    for (size_t i = 0; i < config->listener_count; i++)
-        count += config->listeners[i].address.count;
-    endpoints = arena_new_array(&call->arena, struct endpoint, count + 1);
-    if (!endpoints)
-        return false;
-    *self = (struct route_self){ .hostname = config->server.hostname, .endpoints = endpoints };
-    for (size_t i = 0; i < config->listener_count; i++)
-        for (size_t j = 0; j < config->listeners[i].address.count; j++)
-            if (config->listeners[i].kind == LISTEN_SMTP)
-                endpoints[self->endpoint_count++] = config->listeners[i].address.items[j];
-    return true;
-}
-
 /* Where mail for an address would go, and why, without sending. */
 WAITS static enum err
 run_route(struct control_call *call)
@@ -204,8 +183,7 @@ run_route(struct control_call *call)
 
     if (!control_need(call, "address", &address))
         return ERR_SYNTAX;
-    if (!find_self(call, &self))
-        return control_failed(call, ERR_LIMIT);
+    queue_self(call->context->queue, call->context->config, &self);
     buf_init(&text, EXPLANATION_MAX);
     e = route_explain(call->context->config, call->context->accounts, &self, &call->arena, address,
                       json_get_text(call->args, "from"), &text);
