@@ -46,11 +46,12 @@ enum {
     WORD_MAX = 512,
 };
 
-#define STOP_TIME        SECONDS(80) /* systemd kills after 90. */
-#define TRIAL_TIME       SECONDS(10) /* For a new binary to say its version. */
-#define BACKOFF_FIRST    MILLISECONDS(100)
-#define BACKOFF_MAX      MINUTES(1)
-#define LIFE_LONG_ENOUGH MINUTES(1) /* After which a death is the first in a row again. */
+#define STOP_TIME     SECONDS(80) /* systemd kills after 90. */
+#define TRIAL_TIME    SECONDS(10) /* For a new binary to say its version. */
+#define BACKOFF_FIRST MILLISECONDS(100)
+#define BACKOFF_MAX   SECONDS(15)
+/* Of serving; a death after it is the first in a row again. */
+#define LIFE_LONG_ENOUGH SECONDS(1)
 
 #define ENV_SOCKETS "OUTPOST_SOCKETS"
 #define ENV_SERVERS "OUTPOST_SERVERS"
@@ -61,7 +62,7 @@ struct server_process {
     bool leaving; /* Of an older binary. */
     bool asked;   /* It was told to leave. */
     bool ready;
-    instant started;
+    instant ready_at; /* Steady; 0: not yet. */
 };
 
 struct supervisor {
@@ -362,7 +363,6 @@ adopt_servers(struct supervisor *supervisor)
             .pid = (pid_t)pid,
             .channel = pairs[i].fd,
             .leaving = true,
-            .started = clock_steady(),
         };
         supervisor->was_ready = true;
     }
@@ -437,7 +437,7 @@ start_server(struct supervisor *supervisor)
         supervisor->restart_at = clock_steady() + BACKOFF_MAX;
         return;
     }
-    *place = (struct server_process){ .pid = pid, .channel = pair[0], .started = clock_steady() };
+    *place = (struct server_process){ .pid = pid, .channel = pair[0] };
 }
 
 /* "ready smtp=127.0.0.1:2025 ...", the first line of output, for people and scripts that wait. */
@@ -484,6 +484,7 @@ hear(struct supervisor *supervisor, struct server_process *server, str packet)
         ask_older_to_leave(supervisor);
     } else if (str_eq(word, S("ready"))) {
         server->ready = supervisor->was_ready = true;
+        server->ready_at = clock_steady();
         announce_ready(supervisor);
     } else if (str_eq(word, S("reloaded"))) {
         log_info("the configuration was read again%s%.*s", text.len ? ": " : "", STR_ARG(text));
@@ -550,7 +551,7 @@ decide_restart(struct supervisor *supervisor, const struct server_process *gone,
         supervisor->exit_code = WEXITSTATUS(status) ? WEXITSTATUS(status) : EX_UNAVAILABLE;
         return;
     }
-    if (clock_steady() - gone->started > LIFE_LONG_ENOUGH)
+    if (gone->ready_at && clock_steady() - gone->ready_at > LIFE_LONG_ENOUGH)
         supervisor->failures = 0;
     supervisor->failures++;
     wait = supervisor_backoff(supervisor->options->backoff, supervisor->failures);
@@ -572,6 +573,7 @@ reap(struct supervisor *supervisor)
             continue;
         hear_all(supervisor, server);
         gone.ready = server->ready;
+        gone.ready_at = server->ready_at;
         close(server->channel);
         *server = (struct server_process){ 0 };
         if (gone.leaving)

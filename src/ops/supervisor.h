@@ -39,7 +39,7 @@ struct supervisor_options {
      * returns is the exit code. */
     int (*serve)(const struct supervisor_child *child, void *arg);
     void *arg;
-    duration backoff; /* Before the first restart; doubles to a minute.  0: 100 ms. */
+    duration backoff; /* Before the first restart; doubles up to 15 s.  0: 100 ms. */
 };
 
 /* Runs until it is told to stop; the exit code of the process (sysexits.h). */
