@@ -561,7 +561,22 @@ send_some(struct attempt *a, size_t first, size_t count, bool utf8)
     return e;
 }
 
-/* Too many at once, it says (RFC 5321 4.5.3.1.10): the others can come at once. */
+/* Rows without a result: nothing was tried with them. */
+static void
+return_untried(struct attempt *a)
+{
+    struct queue *queue = a->runner->queue;
+    instant now = clock_now();
+
+    pthread_mutex_lock(&queue->lock);
+    for (size_t i = a->result_count; i < a->count; i++)
+        schedule_row_return(&queue->schedule, a->rows[i], now);
+    pthread_mutex_unlock(&queue->lock);
+    a->count = a->result_count;
+}
+
+/* Too many at once, it says (RFC 5321 4.5.3.1.10): the others can come at once.  Every row of the
+ * attempt has a result. */
 static void
 return_surplus(struct attempt *a)
 {
@@ -583,7 +598,7 @@ return_surplus(struct attempt *a)
             a->results[kept++] = *result;
         }
     }
-    a->result_count = kept;
+    a->count = a->result_count = kept;
 }
 
 static void
@@ -628,20 +643,6 @@ send_all(struct attempt *a, bool *fresh_wanted)
     return e;
 }
 
-/* Rows without a result: nothing was tried with them. */
-static void
-return_untried(struct attempt *a)
-{
-    struct queue *queue = a->runner->queue;
-    instant now = clock_now();
-
-    pthread_mutex_lock(&queue->lock);
-    for (size_t i = a->result_count; i < a->count; i++)
-        schedule_row_return(&queue->schedule, a->rows[i], now);
-    pthread_mutex_unlock(&queue->lock);
-    a->count = a->result_count;
-}
-
 WAITS static enum err
 deliver_remote(struct attempt *a)
 {
@@ -662,6 +663,7 @@ deliver_remote(struct attempt *a)
                     arena_text(&a->runner->arena, a->failure.why.text).ptr, 0);
     tell_site(a, e);
     record_results(a);
+    return_untried(a);
     return_surplus(a);
     if (e)
         runner_drop_client(a->runner);
@@ -678,15 +680,16 @@ check_ways(struct attempt *a)
     struct queue *queue = runner->queue;
     str wanted = str_from(runner->batch.target->key);
     size_t kept = 0;
+    size_t i = 0;
     enum err e = OK;
 
-    for (size_t i = 0; i < a->count; i++) {
+    for (; i < a->count; i++) {
         struct route route;
         e = route_choose(runner->config, queue->accounts, &runner->arena,
                          a->envelope.recipients[a->rows[i]->index].address,
                          a->envelope.reverse_path, &route);
         if (e)
-            return e;
+            break;
         if (str_eq(str_from(route.key), wanted)) {
             a->route = route;
             a->rows[kept++] = a->rows[i];
@@ -697,8 +700,10 @@ check_ways(struct attempt *a)
         pthread_mutex_unlock(&queue->lock);
         queue_ring(queue);
     }
+    while (i < a->count)
+        a->rows[kept++] = a->rows[i++];
     a->count = kept;
-    return OK;
+    return e;
 }
 
 WAITS static enum err

@@ -213,7 +213,9 @@ post_copy(struct local *local, str head, struct envelope *copy)
         e = draft_write(draft, head);
     if (!e)
         e = copy_body(local, draft);
-    if (!e && buf_ok(&encoded))
+    if (!e && !buf_ok(&encoded))
+        e = ERR_LIMIT;
+    if (!e)
         e = draft_commit(&draft, copy->id, buf_str(&encoded));
     buf_done(&encoded);
     if (!e)

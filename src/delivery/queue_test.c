@@ -82,6 +82,26 @@ the_peers_limit_of_recipients_is_kept(void)
 }
 
 static void
+story_surplus(struct world *world)
+{
+    struct hop *hop = hop_at(world, 0, "198.51.100.1");
+
+    hop->recipients_max = 2;
+    post(world, "me@sender.example",
+         "a@there.example b@there.example u451@there.example c@there.example d@there.example "
+         "e@there.example",
+         0);
+    sim_advance(SECONDS(2));
+    CHECK(hop->transactions == 3 && hop->recipients == 5 && waiting(world) == 1);
+}
+
+static void
+recipients_that_were_too_many_follow_at_once(void)
+{
+    in_world(story_surplus, plain_config);
+}
+
+static void
 story_bounce(struct world *world)
 {
     struct hop *hop = hop_at(world, 0, "198.51.100.1");
@@ -411,6 +431,7 @@ main(void)
     RUN(a_connection_serves_what_comes_soon_after);
     RUN(a_hundred_recipients_at_one_site_are_one_transaction);
     RUN(the_peers_limit_of_recipients_is_kept);
+    RUN(recipients_that_were_too_many_follow_at_once);
     RUN(a_refused_recipient_is_reported_to_the_sender);
     RUN(nobody_is_told_of_what_has_no_sender_or_is_a_report);
     RUN(a_temporary_refusal_is_tried_again_ever_more_rarely);

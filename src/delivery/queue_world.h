@@ -36,6 +36,7 @@ struct hop {
     unsigned transactions; /* Messages taken. */
     unsigned recipients;
     unsigned cuts_after_dot; /* So many times. */
+    unsigned recipients_max; /* More of them at once are too many: 452. */
     bool greets_421;
     bool hangs;
     const char *extensions;
@@ -98,6 +99,8 @@ answer_to(struct hop *hop, str line, unsigned *accepted)
         return "550 5.1.1 no such user\r\n";
     if (str_starts(line, S("RCPT TO:<u451")))
         return "451 4.7.1 greylisted\r\n";
+    if (str_starts(line, S("RCPT")) && hop->recipients_max && *accepted == hop->recipients_max)
+        return "452 4.5.3 too many recipients\r\n";
     if (str_starts(line, S("RCPT"))) {
         (*accepted)++;
         return "250 2.1.5 ok\r\n";
