@@ -120,10 +120,10 @@ make_dir(struct setup *s, const char *dir, mode_t mode)
             continue;
         memcpy(path, dir, i);
         path[i] = '\0';
-        if (mkdir(path, i == length ? mode : 0755) == 0) {
+        if (mkdir(path, 0700) == 0) {
             remember(s, path);
             /* The umask is as strict as can be; what is to be looser says so. */
-            if (i == length && chmod(path, mode))
+            if (chmod(path, i == length ? mode : 0755))
                 return system_failed(s, "make", path);
             if (i == length)
                 give_away(s, path);
@@ -404,25 +404,29 @@ make_secret(struct setup *s, struct setup_hop *hop)
     return exit;
 }
 
+/* The configuration stays root's: the server only reads it. */
 static int
 make_config(struct setup *s, str text)
 {
+    const struct passwd *user = s->user;
     char dir[PATH_MAX];
     char *slash;
-    int exit;
+    int exit = EXIT_OK;
 
     if (s->has_config)
         return EXIT_OK;
+    s->user = NULL;
     snprintf(dir, sizeof(dir), "%s", s->config_path);
     slash = strrchr(dir, '/');
     if (slash && slash != dir) {
         *slash = '\0';
         exit = make_dir(s, dir, 0755);
-        if (exit)
-            return exit;
     }
     /* Secrets stand in files of their own; whoever calls sendmail reads this one. */
-    return write_file(s, s->config_path, text, 0644);
+    if (!exit)
+        exit = write_file(s, s->config_path, text, 0644);
+    s->user = user;
+    return exit;
 }
 
 WAITS static int

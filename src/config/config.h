@@ -61,7 +61,6 @@ enum listen_kind {
     LISTEN_SUBMISSIONS,
     LISTEN_POP3,
     LISTEN_POP3S,
-    LISTEN_LMTP,
 };
 
 enum listen_tls {

@@ -23,7 +23,6 @@ static const struct kind_facts {
     [LISTEN_SUBMISSIONS] = { "submissions", 465, LISTEN_TLS_IMPLICIT },
     [LISTEN_POP3]        = { "pop3",        110, LISTEN_TLS_STARTTLS },
     [LISTEN_POP3S]       = { "pop3s",       995, LISTEN_TLS_IMPLICIT },
-    [LISTEN_LMTP]        = { "lmtp",        24,  LISTEN_TLS_NONE },
 };
 /* clang-format on */
 

@@ -30,7 +30,7 @@ const struct section sections[SECTION_COUNT] = {
 static const struct option_choice listen_kinds[] = {
     { "auto", LISTEN_AUTO }, { "smtp", LISTEN_SMTP }, { "submission", LISTEN_SUBMISSION },
     { "submissions", LISTEN_SUBMISSIONS }, { "pop3", LISTEN_POP3 }, { "pop3s", LISTEN_POP3S },
-    { "lmtp", LISTEN_LMTP }, { NULL, 0 },
+    { NULL, 0 },
 };
 static const struct option_choice listen_tls[] = {
     { "auto", LISTEN_TLS_AUTO }, { "none", LISTEN_TLS_NONE }, { "starttls", LISTEN_TLS_STARTTLS },

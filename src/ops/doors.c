@@ -72,9 +72,6 @@ static enum err
 check_block(const struct server_options *options, const struct config_listen *listen,
             const struct tls_context *tls, struct why *why)
 {
-    if (listen->kind == LISTEN_LMTP)
-        return err_why(why, ERR_UNSUPPORTED, "listener %.*s: LMTP is not served yet",
-                       STR_ARG(listen->name));
     if (listen->tls == LISTEN_TLS_IMPLICIT && !tls)
         return err_why(why, ERR_TLS,
                        "listener %.*s speaks TLS, but tls.certificate is not set; 'outpost setup' "
