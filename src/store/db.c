@@ -215,8 +215,7 @@ stmt_bind(struct db_stmt *stmt, int place, const struct db_value *value)
 
     switch (value->type) {
     case DB_TYPE_NULL:
-        code = sqlite3_bind_null(stmt->handle, place);
-        break;
+        return; /* As db_reset() has left it. */
     case DB_TYPE_INT:
         code = sqlite3_bind_int64(stmt->handle, place, value->number);
         break;
