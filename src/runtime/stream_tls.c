@@ -132,6 +132,14 @@ tls_session_free(struct tls_session *session, bool failed)
 
 /* Bytes. */
 
+/* Old errors would be taken for new ones.  Mostly there are none, and looking is cheaper. */
+static void
+forget_errors(void)
+{
+    if (ERR_peek_error())
+        ERR_clear_error();
+}
+
 /* What RESULT, not positive, of an SSL call means for the stream. */
 static enum err
 session_error(struct tls_session *session, int result, bool *output)
@@ -157,7 +165,7 @@ tls_session_read(struct tls_session *session, void *bytes, size_t room, size_t *
 {
     int count;
 
-    ERR_clear_error();
+    forget_errors();
     count = SSL_read(session->ssl, bytes, (int)room);
     if (count <= 0)
         return session_error(session, count, output);
@@ -170,7 +178,7 @@ tls_session_write(struct tls_session *session, str bytes, size_t *put, bool *out
 {
     int count;
 
-    ERR_clear_error();
+    forget_errors();
     count = SSL_write(session->ssl, bytes.ptr, (int)MIN(bytes.len, 1 << 20));
     if (count <= 0)
         return session_error(session, count, output);
