@@ -380,6 +380,8 @@ stream_close(struct stream *stream)
 {
     if (!stream)
         return;
+    if (stream->tls)
+        tls_session_ends(stream->tls);
     flush_what_goes(stream);
     if (stream->tls)
         tls_session_free(stream->tls, stream->out_error != OK);

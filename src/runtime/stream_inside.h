@@ -32,4 +32,6 @@ enum err tls_session_read(struct tls_session *session, void *bytes, size_t room,
                           bool *output);
 enum err tls_session_write(struct tls_session *session, str bytes, size_t *put, bool *output);
 /* Says goodbye without waiting, unless FAILED; frees. */
+/* What is written from now on is the last: it may leave together with the end. */
+void tls_session_ends(struct tls_session *session);
 void tls_session_free(struct tls_session *session, bool failed);

@@ -4,6 +4,9 @@
  * OpenSSL reads and writes through a BIO that calls the transport and never waits; a fiber never
  * parks inside of OpenSSL (whose error queue belongs to the thread), but here, when OpenSSL says
  * what it wants. Start reading at handshake().
+ *
+ * Each write wakes the peer.  So two small records wait for the next one and leave with it: a
+ * session ticket, which goes with our first words, and the last words, which go with the end.
  */
 #include "runtime/stream.h"
 
@@ -21,11 +24,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+    HELD_MAX = 2048
+};
+
 struct tls_session {
     SSL *ssl;
     struct transport *transport;
     enum err transport_error; /* Why the BIO has failed. */
     bool named;               /* The peer's certificate was checked for a name. */
+    bool ends;                /* What is written now is followed by the end. */
+    char *held;               /* Leaves with the next write. */
+    size_t held_size;
     struct tls_info info;
 };
 
@@ -61,6 +71,50 @@ bio_read(BIO *bio, char *bytes, int room)
     return bio_result(bio, e, got, BIO_FLAGS_READ);
 }
 
+/* Under TLS 1.2 the peer waits for the ticket. */
+static bool
+can_wait(const struct tls_session *session, size_t size)
+{
+    bool is_ticket = SSL_get_state(session->ssl) == TLS_ST_SW_SESSION_TICKET &&
+                     SSL_version(session->ssl) >= TLS1_3_VERSION;
+
+    return !session->held && size <= HELD_MAX && (is_ticket || session->ends);
+}
+
+static void
+hold(struct tls_session *session, str bytes)
+{
+    session->held = malloc(bytes.len);
+    must(session->held);
+    memcpy(session->held, bytes.ptr, bytes.len);
+    session->held_size = bytes.len;
+}
+
+/* What is held, then BYTES, of which *PUT have gone. */
+static enum err
+write_with_held(struct tls_session *session, str bytes, size_t *put)
+{
+    struct transport *transport = session->transport;
+    struct iovec parts[] = {
+        { .iov_base = session->held, .iov_len = session->held_size },
+        { .iov_base = (void *)(uintptr_t)bytes.ptr, .iov_len = bytes.len },
+    };
+    size_t sent = 0;
+    enum err e = transport->ops->write(transport, parts, 2, &sent);
+
+    if (e)
+        return e;
+    if (sent < session->held_size) {
+        session->held_size -= sent;
+        memmove(session->held, session->held + sent, session->held_size);
+        return ERR_BUSY;
+    }
+    *put = sent - session->held_size;
+    session->held_size = 0;
+    free(take(session->held));
+    return *put || !bytes.len ? OK : ERR_BUSY;
+}
+
 static int
 bio_write(BIO *bio, const char *bytes, int count)
 {
@@ -72,7 +126,14 @@ bio_write(BIO *bio, const char *bytes, int count)
 
     if (count <= 0)
         return 0;
-    e = transport->ops->write(transport, &part, 1, &put);
+    if (can_wait(session, part.iov_len)) {
+        hold(session, (str){ bytes, part.iov_len });
+        return count;
+    }
+    if (session->held)
+        e = write_with_held(session, (str){ bytes, part.iov_len }, &put);
+    else
+        e = transport->ops->write(transport, &part, 1, &put);
     return bio_result(bio, e, put, BIO_FLAGS_WRITE);
 }
 
@@ -121,11 +182,22 @@ session_new(struct tls_context *context, struct transport *transport)
 }
 
 void
+tls_session_ends(struct tls_session *session)
+{
+    session->ends = true;
+}
+
+void
 tls_session_free(struct tls_session *session, bool failed)
 {
+    size_t put;
+
     ERR_clear_error();
     if (!failed && !session->transport_error && SSL_is_init_finished(session->ssl))
         (void)SSL_shutdown(session->ssl);
+    if (!failed && !session->transport_error && session->held)
+        (void)write_with_held(session, S(""), &put);
+    free(session->held);
     SSL_free(session->ssl);
     free(session);
 }
