@@ -3,7 +3,7 @@
  *
  * `outpost trace`, reports and metrics read these rows; there is no second log.
  * events_record() only copies the event into a bounded queue; events_run() writes the
- * queue every 200 ms or 1000 events, whichever comes first.  A crash loses what was not
+ * queue every 200 ms or 4000 events, whichever comes first.  A crash loses what was not
  * yet written: an event is a report, not the promise (that is the spool).
  */
 #pragma once
@@ -100,7 +100,7 @@ enum {
     EVENT_TEXT_MAX = 2048,             /* Of one text; the rest is cut. */
     EVENT_MORE_MAX = 8192,             /* Of `more`; a longer one is left out. */
     EVENTS_QUEUE_BYTES_MAX = 16 << 20, /* Above it events are dropped and counted. */
-    EVENTS_BATCH = 1000,
+    EVENTS_BATCH = 4000,
     EVENTS_LIMIT_DEFAULT = 1000,
 };
 
