@@ -112,6 +112,8 @@ deliver_run(void *arg)
     arena_init(&runner->arena, ATTEMPT_ARENA_MAX);
     runner->config = queue_config(queue);
     while (next_work(runner)) {
+        if (queue->events)
+            events_keep_up(queue->events);
         deliver_attempt(runner);
         pthread_mutex_lock(&queue->lock);
         end_batch(runner);

@@ -18,6 +18,7 @@
 #include "intake/record.h"
 #include "intake/transaction.h"
 #include "runtime/clock.h"
+#include "store/events.h"
 #include "store/spool.h"
 
 #include <stdarg.h>
@@ -479,6 +480,7 @@ intake_accept(struct intake *intake, struct verdict *verdict, msgid *id)
     e = end_header(intake);
     if (e)
         return e;
+    events_keep_up(intake->services->events);
     if (!intake_is_refused(intake)) {
         e = gates_pass(intake, AT_END, &intake->refusal);
         if (e)

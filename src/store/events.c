@@ -29,7 +29,9 @@ enum {
     EXPIRE_ROWS = 2000, /* Deleted in one transaction. */
     FIELD_COUNT = 37,
 };
-#define FLUSH_EVERY MILLISECONDS(200)
+#define FLUSH_EVERY   MILLISECONDS(200)
+#define KEEP_UP_LOOK  MILLISECONDS(5)
+#define KEEP_UP_LOOKS 200
 /* How far the sequence may run ahead of the time of an event. */
 #define SKEW_US ((int64_t)3600 * 1000000)
 
@@ -381,6 +383,26 @@ events_record(struct events *events, const struct event *event)
     pthread_mutex_unlock(&events->lock);
     if (ring)
         bell_ring(&events->bell);
+}
+
+static bool
+is_behind(struct events *events)
+{
+    bool behind;
+
+    pthread_mutex_lock(&events->lock);
+    behind = events->queue.bytes > EVENTS_QUEUE_BYTES_MAX / 2;
+    pthread_mutex_unlock(&events->lock);
+    return behind;
+}
+
+WAITS void
+events_keep_up(struct events *events)
+{
+    enum err e = OK;
+
+    for (unsigned i = 0; !e && i < KEEP_UP_LOOKS && is_behind(events); i++)
+        e = fiber_sleep(KEEP_UP_LOOK);
 }
 
 /* Writing. */

@@ -109,13 +109,19 @@ WAITS void events_close(struct events *events); /* Writes the rest. */
 
 /* From any thread; never waits.  Sets time when it is 0. */
 void events_record(struct events *events, const struct event *event);
+/* Waits while much is queued, a second at most: whoever is about to record many comes by here
+ * first, so that work slows down rather than events are dropped. */
+WAITS void events_keep_up(struct events *events);
 /* Writes the queue until cancelled; start it in a group: group_start(g, events_run, events,
  * "events"). */
 WAITS void events_run(void *events);
 /* Until all that was recorded before is written. */
 WAITS enum err events_flush(struct events *events);
-/* How often each kind has happened since midnight UTC; after a start of a very busy server, at least. */
-enum { EVENTS_COUNTED_AT_START = 200000 };
+/* How often each kind has happened since midnight UTC; after a start of a very busy server, at
+ * least. */
+enum {
+    EVENTS_COUNTED_AT_START = 200000
+};
 void events_today(struct events *events, uint64_t counts[EVENT_KIND_COUNT]);
 uint64_t events_dropped(const struct events *events);
 

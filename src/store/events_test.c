@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct temp_dir dir;
 static struct events *events;
@@ -321,6 +322,47 @@ threads_record_and_flush_at_once_and_nothing_is_lost(void)
     end();
 }
 
+/* More than half of what the queue takes. */
+static void
+record_a_crowd(void)
+{
+    char text[EVENT_TEXT_MAX];
+
+    memset(text, 'x', sizeof(text));
+    for (size_t i = 0; i < EVENTS_QUEUE_BYTES_MAX / 2 / sizeof(text); i++)
+        events_record(events, &(struct event){ .kind = EVENT_ATTEMPT,
+                                               .message = id_of(1),
+                                               .text = { text, sizeof(text) } });
+}
+
+static void *
+flush_soon(void *arg)
+{
+    usleep(20000);
+    return events_flush(events) ? arg : NULL;
+}
+
+static void
+who_keeps_up_loses_nothing(void)
+{
+    pthread_t thread;
+    void *result;
+
+    begin();
+    for (size_t i = 0; i < 3; i++) {
+        record_a_crowd();
+        pthread_create(&thread, NULL, flush_soon, events);
+        events_keep_up(events);
+        pthread_join(thread, &result);
+        CHECK(result == NULL);
+    }
+    CHECK(events_dropped(events) == 0);
+    record_a_crowd();
+    record_a_crowd();
+    CHECK(events_dropped(events) > 0);
+    end();
+}
+
 static void
 kinds_have_names(void)
 {
@@ -346,6 +388,7 @@ main(void)
     RUN(texts_are_cut_and_the_queue_is_bounded);
     RUN(what_is_old_goes_and_the_rest_stays);
     RUN(threads_record_and_flush_at_once_and_nothing_is_lost);
+    RUN(who_keeps_up_loses_nothing);
     RUN(kinds_have_names);
     return check_end();
 }
