@@ -158,13 +158,19 @@ has_message(const struct event *event)
     return msgid_cmp(event->message, no_message) != 0;
 }
 
-/* An event that owns its texts. */
+/* An event that owns its texts: for each field that is there its number, and its value. */
 struct copy {
     struct copy *next;
     size_t size;
-    struct event event;
-    char texts[];
+    int64_t sequence;
+    char bytes[];
 };
+
+static const struct field *
+field_of(size_t number)
+{
+    return number < FIELD_COUNT ? &fields[number] : &more_field;
+}
 
 /* A text may end in the middle of a character; JSON makes that visible. */
 static size_t
@@ -172,42 +178,99 @@ kept_size(const struct field *field, str text)
 {
     if (field->type == MORE)
         return text.len <= EVENT_MORE_MAX ? text.len : 0;
-    return field->type == TEXT ? MIN(text.len, (size_t)EVENT_TEXT_MAX) : 0;
+    return MIN(text.len, (size_t)EVENT_TEXT_MAX);
 }
 
-static char *
-move_text(struct event *event, const struct field *field, char *room)
+/* The value of FIELD as it is kept; empty when it is not there. */
+static str
+kept_value(const struct event *event, const struct field *field, int64_t *number)
 {
-    str *text = text_at(event, field);
-    size_t size = kept_size(field, *text);
+    str text;
 
-    if (size)
-        memcpy(room, text->ptr, size);
-    *text = (str){ room, size };
-    return room + size;
+    switch (field->type) {
+    case TEXT:
+    case MORE:
+        text = *text_at(event, field);
+        return str_head(text, kept_size(field, text));
+    case MESSAGE:
+        return (str){ (const char *)event->message.bytes,
+                      has_message(event) ? sizeof(event->message.bytes) : 0 };
+    case SEQUENCE:
+        return S("");
+    case KIND:
+        *number = event->kind;
+        break;
+    default:
+        *number = *number_at(event, field);
+    }
+    return (str){ (const char *)number, *number ? sizeof(*number) : 0 };
 }
 
 static struct copy *
 copy_new(const struct event *event)
 {
-    size_t size = sizeof(struct copy) + kept_size(&more_field, event->more);
+    size_t size = sizeof(struct copy);
     struct copy *copy;
+    int64_t number;
     char *room;
 
-    for (size_t i = 0; i < FIELD_COUNT; i++)
-        if (fields[i].type == TEXT)
-            size += kept_size(&fields[i], *text_at(event, &fields[i]));
+    for (size_t i = 0; i <= FIELD_COUNT; i++) {
+        size_t len = kept_value(event, field_of(i), &number).len;
+        size += len ? 1 + sizeof(uint16_t) + len : 0;
+    }
     copy = malloc(size);
     must(copy);
-    copy->next = NULL;
-    copy->size = size;
-    copy->event = *event;
-    room = copy->texts;
-    for (size_t i = 0; i < FIELD_COUNT; i++)
-        if (fields[i].type == TEXT)
-            room = move_text(&copy->event, &fields[i], room);
-    move_text(&copy->event, &more_field, room);
+    *copy = (struct copy){ .size = size, .sequence = event->sequence };
+    room = copy->bytes;
+    for (size_t i = 0; i <= FIELD_COUNT; i++) {
+        str value = kept_value(event, field_of(i), &number);
+        uint16_t len = (uint16_t)value.len;
+        if (!len)
+            continue;
+        *room++ = (char)i;
+        memcpy(room, &len, sizeof(len));
+        memcpy(room + sizeof(len), value.ptr, len);
+        room += sizeof(len) + len;
+    }
+    must(room == (char *)copy + size);
     return copy;
+}
+
+static void
+set_value(struct event *event, const struct field *field, str value)
+{
+    int64_t number = 0;
+
+    if (field->type == TEXT || field->type == MORE) {
+        *text_at(event, field) = value;
+        return;
+    }
+    if (field->type == MESSAGE) {
+        memcpy(event->message.bytes, value.ptr, sizeof(event->message.bytes));
+        return;
+    }
+    memcpy(&number, value.ptr, sizeof(number));
+    if (field->type == KIND)
+        event->kind = (enum event_kind)number;
+    else
+        *number_at(event, field) = number;
+}
+
+/* The event in COPY, with views of its texts. */
+static void
+copy_read(const struct copy *copy, struct event *event)
+{
+    const char *at = copy->bytes;
+    const char *end = (const char *)copy + copy->size;
+    uint16_t len;
+
+    *event = (struct event){ .sequence = copy->sequence };
+    for (; at < end; at += len) {
+        const struct field *field = field_of((unsigned char)*at++);
+        memcpy(&len, at, sizeof(len));
+        at += sizeof(len);
+        set_value(event, field, (str){ at, len });
+    }
 }
 
 struct copies {
@@ -364,19 +427,21 @@ events_today(struct events *events, uint64_t counts[EVENT_KIND_COUNT])
 void
 events_record(struct events *events, const struct event *event)
 {
-    struct copy *copy = copy_new(event);
+    struct event timed = *event;
+    struct copy *copy;
     bool ring = false;
 
-    if (!copy->event.time)
-        copy->event.time = clock_now();
+    if (!timed.time)
+        timed.time = clock_now();
+    copy = copy_new(&timed);
     pthread_mutex_lock(&events->lock);
-    count_event(events, event->kind, copy->event.time);
+    count_event(events, timed.kind, timed.time);
     if (events->queue.bytes + copy->size > EVENTS_QUEUE_BYTES_MAX) {
         __atomic_fetch_add(&events->dropped, 1, __ATOMIC_RELAXED);
         free(take(copy));
     } else {
-        copy->event.sequence = MAX(events->last_sequence + 1, copy->event.time / 1000);
-        events->last_sequence = copy->event.sequence;
+        copy->sequence = MAX(events->last_sequence + 1, timed.time / 1000);
+        events->last_sequence = copy->sequence;
         copies_add(&events->queue, copy);
         ring = events->queue.count == 1 || events->queue.count == EVENTS_BATCH;
     }
@@ -435,12 +500,13 @@ insert_events(void *arg, struct db_conn *conn)
 {
     const struct copy *copy = arg;
     struct db_value values[FIELD_COUNT + 1];
+    struct event event;
     enum err e = OK;
 
     for (size_t count = 0; !e && copy && count < EVENTS_BATCH; count++, copy = copy->next) {
-        for (size_t i = 0; i < FIELD_COUNT; i++)
-            values[i] = value_of(&copy->event, &fields[i]);
-        values[FIELD_COUNT] = value_of(&copy->event, &more_field);
+        copy_read(copy, &event);
+        for (size_t i = 0; i <= FIELD_COUNT; i++)
+            values[i] = value_of(&event, field_of(i));
         e = db_run_values(conn, insert_sql, values, COUNT_OF(values));
     }
     return e;
@@ -640,14 +706,16 @@ static bool
 show_page(struct find_job *job, bool (*fn)(void *arg, const struct event *event), void *arg)
 {
     struct copy *copy;
+    struct event event;
     bool more = true;
 
     while (more && (copy = copies_pop(&job->found))) {
+        copy_read(copy, &event);
         if (job->query->oldest_first)
-            job->first = copy->event.sequence + 1;
+            job->first = event.sequence + 1;
         else
-            job->last = copy->event.sequence - 1;
-        more = fn(arg, &copy->event);
+            job->last = event.sequence - 1;
+        more = fn(arg, &event);
         free(copy);
     }
     copies_clear(&job->found);
