@@ -351,7 +351,9 @@ conn_call(struct db_conn *conn, db_fn fn, void *arg)
 static enum err
 conn_why(struct db_conn *conn, enum err e, struct why *why)
 {
-    return conn->why.text[0] ? err_why(why, e, "%s", conn->why.text) : e;
+    bool filled = why && why->text[0];
+
+    return conn->why.text[0] && !filled ? err_why(why, e, "%s", conn->why.text) : e;
 }
 
 static void
@@ -486,6 +488,8 @@ db_write(struct db *db, db_fn fn, void *arg, struct why *why)
     struct db_job job = { .fn = fn, .arg = arg, .why = why };
     bool lead;
 
+    if (why)
+        why->text[0] = '\0';
     pthread_mutex_lock(&db->lock);
     list_append(&db->queue, &job.link);
     lead = !db->led;
@@ -563,6 +567,8 @@ db_read(struct db *db, db_fn fn, void *arg, struct why *why)
 {
     struct read_job job = { .db = db, .fn = fn, .arg = arg, .why = why };
 
+    if (why)
+        why->text[0] = '\0';
     offload(read_once, &job);
     return job.error;
 }

@@ -41,6 +41,20 @@ add_then_refuse(void *arg, struct db_conn *conn)
     return e ? e : ERR_REFUSED;
 }
 
+struct told_item {
+    const char *name;
+    struct why *why;
+};
+
+static enum err
+add_and_tell(void *arg, struct db_conn *conn)
+{
+    const struct told_item *item = arg;
+    enum err e = db_run(conn, "INSERT INTO item (name) VALUES (?1)", db_text(str_from(item->name)));
+
+    return e ? err_why(item->why, e, "%s is there already", item->name) : OK;
+}
+
 static enum err
 count_items(void *arg, struct db_conn *conn)
 {
@@ -93,6 +107,24 @@ a_closure_that_fails_changes_nothing(void)
     CHECK(db_write(db, add_item, "a", &why) == ERR_EXISTS);
     CHECK(strstr(why.text, "UNIQUE") != NULL);
     CHECK(count_of(db) == 1);
+    db_close(db);
+    temp_dir_remove(&dir);
+}
+
+static void
+a_closure_says_why_in_its_own_words(void)
+{
+    struct temp_dir dir;
+    struct db *db;
+    struct why why = { "left over from before" };
+    struct told_item item = { "a", &why };
+
+    temp_dir_make(&dir);
+    db = open_at(&dir, 2);
+    CHECK(db_write(db, add_and_tell, &item, &why) == OK);
+    CHECK_STR(str_from(why.text), "");
+    CHECK(db_write(db, add_and_tell, &item, &why) == ERR_EXISTS);
+    CHECK_STR(str_from(why.text), "a is there already");
     db_close(db);
     temp_dir_remove(&dir);
 }
@@ -242,6 +274,7 @@ main(void)
 {
     RUN(what_was_written_is_there_after_reopening);
     RUN(a_closure_that_fails_changes_nothing);
+    RUN(a_closure_says_why_in_its_own_words);
     RUN(migrations_go_forward_and_a_newer_file_is_refused);
     RUN(a_file_that_is_no_database_is_refused_with_its_name);
     RUN(a_value_is_never_sql);
