@@ -425,6 +425,14 @@ print_held(struct output *out)
     buf_clear(&out->cells);
 }
 
+static const struct json *
+value_in(const struct json *row, const struct column *column)
+{
+    const struct json *value = json_get(row, column->key);
+
+    return value || !column->other ? value : json_get(row, column->other);
+}
+
 static void
 hold(struct output *out, const struct json *row)
 {
@@ -434,7 +442,7 @@ hold(struct output *out, const struct json *row)
 
         if (!is_shown(out, column))
             continue;
-        add_shown(out, &out->cells, column->kind, json_get(row, column->key));
+        add_shown(out, &out->cells, column->kind, value_in(row, column));
         if (out->row_count <= HELD_MAX)
             out->widths[i] = MAX(out->widths[i], shown_width(str_skip(buf_str(&out->cells), from)));
         buf_add_byte(&out->cells, cell_end);
@@ -451,7 +459,7 @@ print_tsv(struct output *out, const struct json *row)
     for (size_t i = 0; out->columns[i].key; i++) {
         if (i)
             buf_add_byte(&line, '\t');
-        add_plain(&line, json_get(row, out->columns[i].key));
+        add_plain(&line, value_in(row, &out->columns[i]));
     }
     buf_add_byte(&line, '\n');
     print(out, buf_str(&line));

@@ -34,6 +34,7 @@ struct column {
     const char *title; /* NULL: the key in capitals. */
     enum column_kind kind;
     bool wide;         /* Only with -o wide. */
+    const char *other; /* The member that is shown when there is none of KEY; may be NULL. */
 };
 
 struct output {

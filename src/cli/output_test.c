@@ -69,6 +69,25 @@ a_table_fits_into_its_terminal(void)
 }
 
 static void
+a_column_shows_its_other_member_where_the_first_is_missing(void)
+{
+    static const struct column two[] = { { "text", NULL, COLUMN_TEXT, false, "text_raw" }, { 0 } };
+    struct output out;
+    FILE *file = fmemopen(text, sizeof(text), "w");
+
+    output_init(&out, file);
+    out.width = 0;
+    out.format = OUTPUT_TABLE;
+    output_list(&out, "outpost.test/1", two);
+    output_row_text(&out, S("{\"text_raw\":\"as the peer said\"}"));
+    output_row_text(&out, S("{\"text\":\"ours\",\"text_raw\":\"theirs\"}"));
+    output_list_end(&out, NULL);
+    output_done(&out);
+    fclose(file);
+    CHECK_STR(str_from(text), "TEXT\nas the peer said\nours\n");
+}
+
+static void
 programs_get_json_lines_with_a_schema(void)
 {
     print(OUTPUT_JSON, 0, true);
@@ -124,6 +143,7 @@ main(void)
 {
     RUN(people_get_an_aligned_table_with_units);
     RUN(a_table_fits_into_its_terminal);
+    RUN(a_column_shows_its_other_member_where_the_first_is_missing);
     RUN(programs_get_json_lines_with_a_schema);
     RUN(programs_get_plain_values_between_tabs);
     RUN(ids_stand_alone);

@@ -10,11 +10,16 @@
 #include <limits.h>
 
 static const struct column columns[] = {
-    { "time", NULL, COLUMN_TIME, false },      { "kind", "EVENT", COLUMN_STATE, false },
-    { "message", "ID", COLUMN_ID, false },     { "sender", "FROM", COLUMN_TEXT, false },
-    { "recipient", "TO", COLUMN_TEXT, false }, { "code", NULL, COLUMN_NUMBER, false },
-    { "text", NULL, COLUMN_TEXT, false },      { "mx", NULL, COLUMN_TEXT, true },
-    { "account", NULL, COLUMN_TEXT, true },    { "client_ip", "CLIENT", COLUMN_TEXT, true },
+    { "time", NULL, COLUMN_TIME, false },
+    { "kind", "EVENT", COLUMN_STATE, false },
+    { "message", "ID", COLUMN_ID, false },
+    { "sender", "FROM", COLUMN_TEXT, false, "account" },
+    { "recipient", "TO", COLUMN_TEXT, false },
+    { "code", NULL, COLUMN_NUMBER, false },
+    { "text", NULL, COLUMN_TEXT, false, "text_raw" },
+    { "mx", NULL, COLUMN_TEXT, true },
+    { "account", NULL, COLUMN_TEXT, true },
+    { "client_ip", "CLIENT", COLUMN_TEXT, true },
     { NULL, NULL, COLUMN_TEXT, false },
 };
 

@@ -224,10 +224,13 @@ post_copy(struct local *local, str head, struct envelope *copy)
 }
 
 WAITS static enum err
-send_on(struct local *local, const struct recipient *alias, const struct resolution *resolution)
+send_on(struct local *local, const struct recipient *alias, const struct resolution *resolution,
+        str *told)
 {
     struct arena *arena = &local->runner->arena;
     struct envelope copy = *local->envelope;
+    char id[MSGID_TEXT_SIZE + 1];
+    enum err e;
     str head;
 
     copy.recipients = arena_new_array(arena, struct recipient, resolution->count);
@@ -237,7 +240,13 @@ send_on(struct local *local, const struct recipient *alias, const struct resolut
     copy.recipient_count = fill_recipients(local, alias, resolution, copy.recipients);
     if (copy.recipient_count == 0)
         return OK;
-    return post_copy(local, head, &copy);
+    e = post_copy(local, head, &copy);
+    if (e)
+        return e;
+    msgid_format(copy.id, id);
+    if (!arena_printf(arena, told, "Went to the addresses of the alias; on as message %s", id))
+        *told = S("Went to the addresses of the alias");
+    return OK;
 }
 
 /* Mailboxes that are full are tried again as long as any other; those that have it do not take it
@@ -271,6 +280,7 @@ WAITS static void
 expand(struct local *local, const struct recipient *alias, const struct resolution *resolution,
        struct result *result)
 {
+    str told = S("Went to the addresses of the alias");
     enum err e = OK;
 
     if (was_here_before(local, alias->address)) {
@@ -280,7 +290,7 @@ expand(struct local *local, const struct recipient *alias, const struct resoluti
         return;
     }
     if (!result->row->forwarded)
-        e = send_on(local, alias, resolution);
+        e = send_on(local, alias, resolution, &told);
     if (e) {
         result->is_attempt = false;
         set(result, OUTCOME_DEFERRED, 451, "4.3.0", "The message cannot be copied for its alias");
@@ -295,7 +305,7 @@ expand(struct local *local, const struct recipient *alias, const struct resoluti
         if (result->outcome == OUTCOME_DEFERRED)
             return;
     }
-    set(result, OUTCOME_EXPANDED, 250, "2.1.5", "Went to the addresses of the alias");
+    set(result, OUTCOME_EXPANDED, 250, "2.1.5", told.ptr);
 }
 
 /* --- One recipient. */
