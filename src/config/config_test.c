@@ -303,7 +303,7 @@ static void
 what_is_shown_gives_the_same_again(void)
 {
     static const char text[] = TLS_BLOCK
-        "server { hostname a.example; } listen smtp { address 127.0.0.1:2025; }"
+        "server { hostname a.example; user \"\"; } listen smtp { address 127.0.0.1:2025; }"
         "listen two { kind smtp; address [::1]:26; proxy_protocol 10.0.0.0/8; }"
         "route x.org { to smtp://h:26?tls=require&verify=off; } route y { sender a@b.c; to mx; }"
         "relay { to smtps://u@h; password_file p; } trust { network 10.0.0.0/8; }"
@@ -322,6 +322,8 @@ what_is_shown_gives_the_same_again(void)
         config_show(second, all, &b);
         CHECK(buf_ok(&a) && str_eq(buf_str(&a), buf_str(&b)));
         CHECK(str_find_str(buf_str(&a), S("smtps://u@h:465")) >= 0);
+        CHECK(str_find_str(buf_str(&a), S("user \"\";")) >= 0);
+        CHECK(second && second->server.user.len == 0);
         buf_done(&a);
         buf_done(&b);
     }

@@ -98,7 +98,7 @@ const struct option options[] = {
 
     TLS(certificate, PATH, "", LIVE, 0, 0, NULL, "PEM file with the server's certificate and its chain; no TLS is offered without one."),
     TLS(key, PATH, "", LIVE, 0, 0, NULL, "PEM file with the certificate's key."),
-    TLS(ca_file, PATH, "", LIVE, 0, 0, NULL, "PEM file with roots that we believe beside the system's when we connect to others."),
+    TLS(ca_file, PATH, "", RESTART, 0, 0, NULL, "PEM file with roots that we believe beside the system's when we connect to others."),
 
     ROW(TRUST, trust, network, NETWORKS, "", LIVE, 0, 0, NULL, "Networks whose hosts may send anywhere without login."),
 

@@ -32,15 +32,21 @@ show_block(enum section_id id, str label, const void *place, const void *standar
     for (size_t i = 0; i < option_count; i++) {
         const struct option *option = &options[i];
 
-        if (option->section != id || value_is_empty(option, place))
+        bool set = lines && lines[i];
+        bool empty = value_is_empty(option, place);
+
+        if (option->section != id || (empty && !set))
             continue;
-        if (!all && (lines ? !lines[i] : value_eq(option, place, standard)))
+        if (!all && (lines ? !set : value_eq(option, place, standard)))
             continue;
         if (!opened)
             buf_addf(out, "%s%s%.*s {\n", sections[id].name, label.len ? " " : "", STR_ARG(label));
         opened = true;
         buf_addf(out, "    %s ", option->name);
-        value_format(option, place, out);
+        if (empty)
+            buf_add(out, S("\"\""));
+        else
+            value_format(option, place, out);
         buf_add(out, S(";\n"));
     }
     if (opened)
