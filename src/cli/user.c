@@ -123,6 +123,9 @@ run_quota(struct call *call)
 {
     struct ask ask;
 
+    if (!call_has(call, "--size"))
+        return call_fail(call, EXIT_USAGE, "usage", "say --size 5G, or --size 0 for no quota",
+                         "--size is missing");
     ask_begin(&ask, call);
     json_put_text(&ask.writer, "address", str_from(call->args[0]));
     json_put_int(&ask.writer, "quota", (int64_t)call_number(call, "--size", 0));

@@ -7,6 +7,7 @@
 #include "accounts/account.h"
 #include "accounts/limits.h"
 #include "accounts/login.h"
+#include "config/relay.h"
 #include "ops/control_call.h"
 #include "runtime/clock.h"
 #include "store/events.h"
@@ -491,10 +492,13 @@ WAITS static enum err
 set_domain(struct control_call *call, str name)
 {
     struct accounts *accounts = call->context->accounts;
+    struct relay_target target;
     enum err e = OK;
     str value;
 
-    if (given(call, "limit", &value)) {
+    if (given(call, "route", &value) && value.len)
+        e = relay_parse_url(&call->arena, value, &target, &call->why);
+    if (!e && given(call, "limit", &value)) {
         if (value.len && !limits_preset(value))
             return err_why(&call->why, ERR_SYNTAX,
                            "there is no limit %.*s: gmail, workspace, small-host or unlimited",
@@ -519,8 +523,11 @@ domain_add(struct control_call *call)
     if (!control_need(call, "name", &name))
         return ERR_SYNTAX;
     e = accounts_add_domain(call->context->accounts, name, &call->why);
-    if (!e)
-        e = set_domain(call, name);
+    if (e)
+        return changed(call, e, "added", name);
+    e = set_domain(call, name);
+    if (e) /* Half a domain would take mail in that it must not. */
+        (void)accounts_remove_domain(call->context->accounts, name, NULL);
     return changed(call, e, "added", name);
 }
 
