@@ -4,6 +4,7 @@
 
 #include "cli/devca.h"
 #include "config/config.h"
+#include "formats/address.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,14 +33,10 @@ read_address(struct call *call, struct setup_wishes *w)
 
     w->address = address;
     if (at > 0 && (size_t)at + 1 < address.len && address.len <= 320) {
-        char *lower = str_dup(str_skip(address, (size_t)at + 1));
-        bool kept;
+        str spelled; /* As hosts and certificates have it: in A-labels. */
 
-        for (char *c = lower; *c; c++)
-            *c = ascii_lower(*c);
-        kept = arena_copy(&call->arena, str_from(lower), &w->domain);
-        free(lower);
-        if (kept)
+        if (!domain_to_alabel(str_skip(address, (size_t)at + 1), &call->arena, &spelled) &&
+            arena_copy(&call->arena, spelled, &w->domain))
             return EXIT_OK;
     }
     return call_fail(call, EXIT_USAGE, "usage", "write it as ann@example.org",
@@ -194,7 +191,7 @@ read_networks(struct call *call, struct setup_wishes *w)
 }
 
 /* --hostname, or the system's own name when it is a full one, or mail.DOMAIN. */
-static void
+static int
 choose_hostname(struct call *call, struct setup_wishes *w)
 {
     char host[256] = "";
@@ -202,13 +199,17 @@ choose_hostname(struct call *call, struct setup_wishes *w)
 
     w->hostname = call_text(call, "--hostname");
     if (w->hostname)
-        return;
+        return domain_is_valid(str_from(w->hostname)) && str_is_ascii(str_from(w->hostname))
+                   ? EXIT_OK
+                   : wrong(call, "--hostname", w->hostname,
+                           "write letters, digits, - and dots: mail.example.org");
     if (!w->dev && gethostname(host, sizeof(host) - 1) == 0 && strchr(host, '.')) {
         if (arena_copy(&call->arena, str_from(host), &name))
             w->hostname = name.ptr;
     } else if (arena_printf(&call->arena, &name, "mail.%.*s", STR_ARG(w->domain))) {
         w->hostname = name.ptr;
     }
+    return EXIT_OK;
 }
 
 int
@@ -222,8 +223,7 @@ setup_read_wishes(struct call *call, struct setup_wishes *w)
         exit = read_networks(call, w);
     if (!exit)
         exit = read_hops(call, w);
-    choose_hostname(call, w);
-    return exit;
+    return exit ? exit : choose_hostname(call, w);
 }
 
 size_t
