@@ -271,21 +271,45 @@ fill_options(struct attempt *a, const struct route_host *host, struct smtp_clien
     return read_password(a, &options->password);
 }
 
+/* Whether TLS of the host at ADDR was found broken a while ago; IS_NEW: it was just now. */
+static bool
+tls_is_broken(struct attempt *a, ipaddr addr, bool is_new)
+{
+    struct queue *queue = a->runner->queue;
+    instant now = clock_now();
+    bool broken;
+
+    pthread_mutex_lock(&queue->lock);
+    if (is_new) {
+        a->runner->site->clear_until = now + HOURS(1);
+        a->runner->site->clear_addr = addr;
+    }
+    broken = a->runner->site->clear_until > now && ipaddr_eq(a->runner->site->clear_addr, addr);
+    pthread_mutex_unlock(&queue->lock);
+    return broken;
+}
+
 /* One host; where TLS was only wished for and breaks, once more without it. */
 WAITS static enum err
 open_host(struct attempt *a, const struct route_host *host)
 {
     struct runner *runner = a->runner;
     struct smtp_client_options options;
+    bool may_be_clear;
     enum err e = fill_options(a, host, &options);
 
     if (e)
         return e;
+    may_be_clear = options.tls == RELAY_TLS_MAY && options.verify != RELAY_VERIFY_ON &&
+                   !options.implicit_tls && !options.user.len;
+    if (may_be_clear && tls_is_broken(a, host->endpoint.addr, false))
+        options.tls = RELAY_TLS_OFF;
     e = smtp_client_open(&options, &runner->client, &a->failure);
-    if (e == ERR_TLS && options.tls == RELAY_TLS_MAY && !options.implicit_tls &&
-        !options.user.len) {
+    if (e == ERR_TLS && may_be_clear) {
         options.tls = RELAY_TLS_OFF;
         e = smtp_client_open(&options, &runner->client, &a->failure);
+        if (!e)
+            (void)tls_is_broken(a, host->endpoint.addr, true);
     }
     if (e)
         return e;

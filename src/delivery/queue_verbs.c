@@ -16,6 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+    LOOKS_AT_ONCE = 64
+};
+
 /* What the tables say of one recipient, copied out. */
 struct row_view {
     uint8_t state; /* enum schedule_state */
@@ -310,6 +314,14 @@ candidates_get(struct queue *queue, const struct queue_query *query, struct cand
     return e;
 }
 
+/* Conversations on this loop do not wait for a long queue to be looked through. */
+WAITS static void
+share_core(size_t count)
+{
+    if (count % LOOKS_AT_ONCE == LOOKS_AT_ONCE - 1)
+        fiber_yield();
+}
+
 /* --- A closer look. */
 
 /* Under the lock. */
@@ -485,6 +497,7 @@ queue_list(struct queue *queue, const struct queue_query *query, size_t max, str
     for (size_t i = 0; !e && i < found.count && !others; i++) {
         struct message_view view;
         bool matches = false;
+        share_core(i);
         e = look_at(queue, found.ids[i], arena, &view);
         if (!e)
             e = fill_entry(arena, &view, query, &list[listed], &matches);
@@ -690,8 +703,10 @@ queue_act(struct queue *queue, const struct queue_query *query, const struct que
     if (e)
         return e;
     arena_init(&act.arena, ATTEMPT_ARENA_MAX);
-    for (size_t i = 0; !e && i < found.count; i++)
+    for (size_t i = 0; !e && i < found.count; i++) {
+        share_core(i);
         e = consider(&act, query, found.ids[i], &concerned);
+    }
     arena_done(&act.arena);
     free(found.ids);
     queue_ring(queue);

@@ -20,6 +20,7 @@
 #include "base/base.h"
 #include "base/heap.h"
 #include "base/instant.h"
+#include "base/ipaddr.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/msgid.h"
@@ -96,6 +97,8 @@ struct schedule_site {
     bool works;           /* A success came after the last failure. */
     unsigned successes;   /* Since the limit was last changed. */
     instant paused_until; /* 0: not backing off. */
+    ipaddr clear_addr;    /* TLS of the host there is broken: */
+    instant clear_until;  /* where it is only wished for, do without until then. */
     char reason[160];     /* Why it backs off. */
 };
 
