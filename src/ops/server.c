@@ -68,6 +68,7 @@ struct server {
     struct doors *doors;
     struct maildrop_door *maildrop;
     struct control *control;
+    pthread_mutex_t reloading; /* A signal and a command may come at once. */
     /* Replaced by reloads, freed at the end. */
     struct config **old_configs;
     struct tls_context **old_tls;
@@ -384,6 +385,7 @@ free_server(struct server *server)
     tls_context_unref(server->tls);
     if (server->lock >= 0)
         close(server->lock);
+    pthread_mutex_destroy(&server->reloading);
     free(server->config_path);
     free(server);
 }
@@ -420,6 +422,7 @@ server_start(const struct server_options *options, struct server **server, struc
     made->config_path = options->config_path ? str_dup(str_from(options->config_path)) : NULL;
     atomic_store(&made->services.config, config_ref(options->config));
     group_init(&made->group);
+    pthread_mutex_init(&made->reloading, NULL);
     log_set_level(options->config->log.level);
 
     e = open_tls(options->config, &made->tls, why);
@@ -496,8 +499,8 @@ publish(struct server *server, struct config *config, struct tls_context *tls)
     log_set_level(config->log.level);
 }
 
-enum err
-server_reload(struct server *server, struct why *why)
+static enum err
+reload(struct server *server, struct why *why)
 {
     struct config *old = server_config(server), *new = NULL;
     struct tls_context *tls;
@@ -520,6 +523,17 @@ server_reload(struct server *server, struct why *why)
     publish(server, new, tls);
     record(server, EVENT_ADMIN, "reload");
     return OK;
+}
+
+enum err
+server_reload(struct server *server, struct why *why)
+{
+    enum err e;
+
+    pthread_mutex_lock(&server->reloading);
+    e = reload(server, why);
+    pthread_mutex_unlock(&server->reloading);
+    return e;
 }
 
 /* The server process. */

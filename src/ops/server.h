@@ -42,7 +42,7 @@ struct server_options {
 WAITS enum err server_start(const struct server_options *options, struct server **server,
                             struct why *why);
 /* Reads the configuration again.  On failure the old one stays in force.  Sessions go on. */
-WAITS enum err server_reload(struct server *server, struct why *why);
+enum err server_reload(struct server *server, struct why *why);
 /* Listeners close at once, conversations and deliveries have GRACE to end; then all is flushed,
  * closed and freed.  With 0 nothing is waited for, as nearly like a crash as can be without one. */
 WAITS void server_stop(struct server *server, duration grace);
