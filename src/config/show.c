@@ -4,6 +4,7 @@
 
 #include "config/body.h"
 #include "config/value.h"
+#include "runtime/tls.h"
 
 #include <errno.h>
 #include <string.h>
@@ -97,11 +98,29 @@ check_file(str path, const char *what, struct config_problems *problems)
                      "%s %.*s: %s", what, STR_ARG(str_head(path, 150)), strerror(errno));
 }
 
+/* That both can be read is known already when this is asked. */
+static void
+check_pair(const struct config *config, struct config_problems *problems)
+{
+    struct tls_context *context = NULL;
+    struct why why = { "" };
+
+    if (!config->tls.certificate.len || !config->tls.key.len ||
+        access(config->tls.certificate.ptr, R_OK) || access(config->tls.key.ptr, R_OK))
+        return;
+    if (tls_server_new(config->tls.certificate.ptr, config->tls.key.ptr, &context, &why))
+        problem_addf(problems, 0, 0, "put a certificate and the key that belongs to it there", "%s",
+                     why.text);
+    else
+        tls_context_unref(context);
+}
+
 void
 config_check_files(const struct config *config, struct config_problems *problems)
 {
     check_file(config->tls.certificate, "the certificate", problems);
     check_file(config->tls.key, "the key", problems);
+    check_pair(config, problems);
     check_file(config->tls.ca_file, "the file of roots", problems);
     check_file(config->dns.trust_anchor_file, "the trust anchor", problems);
     check_file(config->dns.hosts_file, "the hosts file", problems);

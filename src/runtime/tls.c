@@ -6,6 +6,7 @@
 #include "runtime/tls_inside.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdatomic.h>
@@ -52,25 +53,33 @@ context_new(const SSL_METHOD *method)
     return context;
 }
 
+/* Opened, since access() does not know of a sandbox. */
 static enum err
 unreadable(const char *what, const char *file, struct why *why)
 {
-    if (access(file, R_OK) != 0)
-        return err_why(why, err_from_errno(errno), "cannot read the %s %s: %s", what, file,
-                       strerrordesc_np(errno));
+    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+    if (fd < 0)
+        return err_why(
+            why, err_from_errno(errno), "cannot read the %s %s: %s%s", what, file,
+            strerrordesc_np(errno),
+            errno == EACCES ? " (a folder that is new to a running server takes a restart)" : "");
+    close(fd);
     return err_why(why, ERR_SYNTAX, "%s holds no %s in PEM form: %s", file, what, tls_reason());
 }
 
 static enum err
 load_server(SSL_CTX *ssl, const char *cert_file, const char *key_file, struct why *why)
 {
+    bool loaded;
+
     ERR_clear_error();
     if (SSL_CTX_use_certificate_chain_file(ssl, cert_file) != 1)
         return unreadable("certificate", cert_file, why);
-    if (SSL_CTX_use_PrivateKey_file(ssl, key_file, SSL_FILETYPE_PEM) == 1 &&
-        SSL_CTX_check_private_key(ssl) == 1)
+    loaded = SSL_CTX_use_PrivateKey_file(ssl, key_file, SSL_FILETYPE_PEM) == 1;
+    if (loaded && SSL_CTX_check_private_key(ssl) == 1)
         return OK;
-    if (ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH)
+    if (loaded || ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH)
         return err_why(
             why, ERR_SYNTAX,
             "the key %s does not belong to the first certificate in %s; the server's own "
