@@ -384,8 +384,8 @@ login(struct smtp_client *client, const struct smtp_client_options *options,
     smtp_connection_stage(client, SMTP_STAGE_AUTH);
     if (!stream_tls(client->stream)) {
         (void)err_why(&failure->why, ERR_TLS,
-                      "a password is never sent without TLS, and the "
-                      "server offers none");
+                      "a password is never sent without TLS, and this "
+                      "connection has none");
         return smtp_connection_fail(client, failure, ERR_TLS);
     }
     sasl_options.mechanism = choose_mechanism(&client->capabilities, options->auth);
