@@ -679,30 +679,6 @@ schedule_seize(struct schedule *schedule, struct schedule_row *row)
 }
 
 bool
-schedule_hold(struct schedule *schedule, struct schedule_row *row)
-{
-    if (row->state == ROW_DONE)
-        return false;
-    row->held = true;
-    if (row->state == ROW_HELD || row->state == ROW_RUNNING)
-        return row->state == ROW_HELD;
-    must(schedule_seize(schedule, row));
-    row->state = ROW_HELD;
-    return true;
-}
-
-bool
-schedule_release(struct schedule *schedule, struct schedule_row *row, instant now)
-{
-    if (!row->held || row->state == ROW_DONE)
-        return false;
-    row->held = false;
-    if (row->state == ROW_HELD)
-        row_place(schedule, row, now);
-    return true;
-}
-
-bool
 schedule_retry(struct schedule *schedule, struct schedule_row *row, instant now)
 {
     if (row->state != ROW_SCHEDULED && row->state != ROW_READY)

@@ -7,10 +7,10 @@
  *
  *            schedule_tick             schedule_take             schedule_row_done
  *   SCHEDULED ----------> READY (in a turn) --------> RUNNING ------------------> (freed)
- *       ^                   |   ^                        |
- *       |  schedule_hold    v   | schedule_release       |
- *       |                 HELD -+                        |
- *       +------------------ schedule_row_defer ----------+
+ *       ^                   ^                          |
+ *       +-------------------+--- schedule_row_defer ---+--> HELD, if an operator wants it
+ *
+ * schedule_seize() makes any of the others RUNNING, for an operator's verb.
  *
  * Turns are fair between the senders of a target, the targets of a site, and the sites.  All times
  * are handed in; the owner (queue.c) holds its lock around every call.
@@ -212,9 +212,8 @@ void schedule_row_move(struct schedule *schedule, struct schedule_row *row, str 
 /* The time of the next attempt after ATTEMPTS failed ones, with jitter. */
 instant schedule_retry_at(struct schedule *schedule, unsigned attempts, instant now);
 
-/* Operators.  False when the row is running (hold is remembered) or done. */
-bool schedule_hold(struct schedule *schedule, struct schedule_row *row);
-bool schedule_release(struct schedule *schedule, struct schedule_row *row, instant now);
+/* Operators.  Due now.  False when the row is running, held or done. */
 bool schedule_retry(struct schedule *schedule, struct schedule_row *row, instant now);
-/* Takes a row that is not running out of the tables, as RUNNING, so that the caller can end it. */
+/* Takes a row that is neither running nor done out of the tables, as RUNNING, so that the caller
+ * can end or defer it. */
 bool schedule_seize(struct schedule *schedule, struct schedule_row *row);

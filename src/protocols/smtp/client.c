@@ -445,13 +445,6 @@ smtp_client_quit(struct smtp_client *client)
     client_free(client);
 }
 
-void
-smtp_client_drop(struct smtp_client **client)
-{
-    smtp_client_close(*client);
-    *client = NULL;
-}
-
 const struct smtp_capabilities *
 smtp_client_capabilities(const struct smtp_client *client)
 {

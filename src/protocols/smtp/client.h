@@ -107,7 +107,6 @@ WAITS enum err smtp_client_open(const struct smtp_client_options *options,
 WAITS void smtp_client_close(struct smtp_client *client);
 /* The same, and waits (up to five seconds) for the answer to QUIT. */
 WAITS void smtp_client_quit(struct smtp_client *client);
-WAITS void smtp_client_drop(struct smtp_client **client); /* For OWN(smtp_client). */
 
 /* What the peer offered last; all false after HELO. */
 const struct smtp_capabilities *smtp_client_capabilities(const struct smtp_client *client);
