@@ -5,6 +5,8 @@
 #include "intake/transaction.h"
 #include "store/events.h"
 
+#include <stdio.h>
+
 static str
 domain_part(str address)
 {
@@ -53,7 +55,7 @@ void
 record_accepted(struct intake *intake)
 {
     const struct envelope *envelope = &intake->envelope;
-    char ip[IPADDR_TEXT_MAX];
+    char ip[IPADDR_TEXT_MAX], more[40];
     struct event event = {
         .kind = EVENT_ACCEPTED,
         .message = envelope->id,
@@ -63,10 +65,12 @@ record_accepted(struct intake *intake)
     };
 
     fill(intake, &event, ip);
-    for (size_t i = 0; i < envelope->recipient_count; i++) {
-        event.recipient = envelope->recipients[i].address;
-        event.recipient_index = (int64_t)i;
+    if (envelope->recipient_count == 1) {
+        event.recipient = envelope->recipients[0].address;
         event.to_domain = domain_part(event.recipient);
-        events_record(intake->services->events, &event);
+    } else {
+        snprintf(more, sizeof(more), "{\"recipients\":%zu}", envelope->recipient_count);
+        event.more = str_from(more);
     }
+    events_record(intake->services->events, &event);
 }

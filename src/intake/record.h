@@ -11,5 +11,5 @@ struct verdict;
 /* STAGE: "mail", "rcpt", "data". */
 void record_rejected(struct intake *intake, const char *stage, str recipient,
                      const struct verdict *verdict);
-/* One event for each recipient. */
+/* One event for the message: what becomes of each recipient is told by the deliveries. */
 void record_accepted(struct intake *intake);

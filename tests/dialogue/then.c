@@ -232,6 +232,7 @@ check_event(struct stage *stage, str text, bool wanted, struct why *why)
     struct events *events = server_events(stage->server);
     struct event_search search = { .stage = stage };
     struct events_query query = { .oldest_first = true };
+    struct buf pairs;
     str kind, rest = { 0 };
     enum err e = OK;
 
@@ -239,7 +240,10 @@ check_event(struct stage *stage, str text, bool wanted, struct why *why)
     if (!event_kind_parse(kind, &query.kind))
         return err_why(why, ERR_SYNTAX, "no such kind of event");
     take_word(&rest, S("has "));
-    search.wanted = str_trim(rest);
+    buf_init(&pairs, JSON_MAX);
+    if (!pattern_expand(str_trim(rest), &stage->captures, &pairs))
+        e = err_why(why, ERR_SYNTAX, "a mistake in the fields");
+    search.wanted = buf_str(&pairs);
     buf_init(&search.last, JSON_MAX);
     world_settle();
     for (unsigned i = 0; i < (wanted ? LOOKS : 1u) && !e && !search.found; i++) {
@@ -254,6 +258,7 @@ check_event(struct stage *stage, str text, bool wanted, struct why *why)
                     wanted ? "no such event" : "there is one",
                     STR_ARG(str_head(buf_str(&search.last), 180)));
     buf_done(&search.last);
+    buf_done(&pairs);
     return e;
 }
 
