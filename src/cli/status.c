@@ -38,7 +38,8 @@ print_trouble(struct output *out, const struct json *document)
     char text[24];
 
     if (json_get_bool(spool, "full"))
-        output_line(out, "  the disk is full: new mail is put off");
+        output_line(out, "  the disk is full: new mail is put off; make room, or lower "
+                         "store.free_space_min");
     if (json_get_int(spool, "damaged") || json_get_int(spool, "bodies_missing"))
         output_line(out, "  the spool had damage when it was opened: see DATA/spool/quarantine");
     if (json_get_int(document, "events_dropped"))

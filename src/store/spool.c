@@ -229,10 +229,13 @@ spool_has(struct spool *spool, msgid id)
 void
 spool_stats(struct spool *spool, struct spool_stats *stats)
 {
+    if (!spool->inline_flush)
+        (void)spool_check_space(spool); /* Asks the disk, when that was not done just now. */
     pthread_mutex_lock(&spool->lock);
     *stats = spool->stats;
     stats->segments = spool->used.count;
     stats->segments_free = spool->free.count;
-    stats->full = spool->full;
+    stats->full =
+        spool->full || (spool->free_bytes_min && spool->free_bytes < spool->free_bytes_min);
     pthread_mutex_unlock(&spool->lock);
 }
