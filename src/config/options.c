@@ -167,8 +167,8 @@ const struct option options[] = {
     DNS(timeout, DURATION, "30s", LIVE, MILLISECONDS(10), MINUTES(10), NULL, "How long one question may take."),
 
     STORE(segment_size, BYTES, "64M", RESTART, 1048576, 1ULL << 32, NULL, "Bytes of one segment of the spool."),
-    STORE(body_file_over, BYTES, "1M", LIVE, 4096, 1ULL << 32, NULL, "Messages above this size get a file of their own in the spool."),
-    STORE(free_space_min, BYTES, "256M", LIVE, 0, 1ULL << 50, NULL, "Free disk space below which new mail is put off."),
+    STORE(body_file_over, BYTES, "1M", RESTART, 4096, 1ULL << 32, NULL, "Messages above this size get a file of their own in the spool."),
+    STORE(free_space_min, BYTES, "256M", RESTART, 0, 1ULL << 50, NULL, "Free disk space below which new mail is put off."),
     STORE(queue_max, INTEGER, "10000000", LIVE, 1000, 0xffffffff, NULL, "Waiting recipients above which new mail is put off."),
 
     ROW(EVENTS, events, retention, DURATION, "30d", LIVE, HOURS(1), DAYS(3650), NULL, "How long the record is kept."),

@@ -238,8 +238,9 @@ send_one(struct queue *queue, const struct envelope *envelope, const struct prog
     msgid_format(id, message_id);
     dsn.message_id = str_from(message_id);
     dsn.recipients = describe_rows(envelope, progress, rows, count, config, &arena);
-    if (dsn.recipients &&
-        arena_printf(&arena, &dsn.from, "postmaster@%.*s", STR_ARG(config->server.hostname))) {
+    dsn.from = config->server.postmaster;
+    if (dsn.recipients && (dsn.from.len || arena_printf(&arena, &dsn.from, "postmaster@%.*s",
+                                                        STR_ARG(config->server.hostname)))) {
         add_original(queue, envelope, &dsn, &arena);
         e = dsn_format(&dsn, &text);
     }
