@@ -5,14 +5,17 @@
 
 #include "base/must.h"
 #include "cli/help.h"
+#include "cli/nouns.h"
 #include "cli/table.h"
 #include "config/config.h"
 #include "config/nearest.h"
 #include "config/value.h"
+#include "runtime/log.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct flag_use {
     const struct flag *flag;
@@ -282,6 +285,9 @@ run_command(struct call *call, int argc, char **argv, int at)
     exit = check_count(call);
     if (exit)
         return exit;
+    log_set_plain(isatty(STDERR_FILENO));
+    if (call->command->run != serve_commands[0].run) /* What a server must know is noise here. */
+        log_set_level(LOG_LEVEL_ERROR);
     exit = call->command->run(call);
     return exit == EXIT_STOP ? EXIT_OK : exit;
 }

@@ -15,11 +15,18 @@ enum {
 };
 
 static atomic_int level_shown = LOG_LEVEL_INFO;
+static atomic_bool plain_lines = false;
 
 void
 log_set_level(enum log_level level)
 {
     atomic_store(&level_shown, (int)level);
+}
+
+void
+log_set_plain(bool plain)
+{
+    atomic_store(&plain_lines, plain);
 }
 
 /* Controls would let a stranger forge lines.  As much as fits. */
@@ -50,7 +57,7 @@ write_line(enum log_level level, const char *format, va_list args)
     char text[TEXT_MAX];
     char out[LINE_MAX_BYTES];
     int saved = errno;
-    size_t put = 3;
+    size_t put = atomic_load_explicit(&plain_lines, memory_order_relaxed) ? 0 : 3;
 
     if ((int)level > atomic_load_explicit(&level_shown, memory_order_relaxed))
         return;

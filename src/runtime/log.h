@@ -17,6 +17,8 @@ enum log_level {
 };
 
 void log_set_level(enum log_level level);
+/* For a terminal: without the priority. */
+void log_set_plain(bool plain);
 void log_error(const char *format, ...) PRINTF_LIKE(1, 2);
 void log_warning(const char *format, ...) PRINTF_LIKE(1, 2);
 void log_info(const char *format, ...) PRINTF_LIKE(1, 2);
