@@ -519,6 +519,21 @@ ret_name(enum dsn_return ret)
     return ret == RETURN_FULL ? "FULL" : ret == RETURN_HEADERS ? "HDRS" : NULL;
 }
 
+/* When nobody knows whether the peer took it, the record says so. */
+static const char *
+failure_text(struct attempt *a)
+{
+    str text = S("");
+
+    if (a->failure.stage != SMTP_STAGE_FINAL)
+        return arena_text(&a->runner->arena, a->failure.why.text).ptr;
+    if (!arena_printf(&a->runner->arena, &text,
+                      "%s after the whole message was sent; it may arrive twice",
+                      a->failure.why.text))
+        return "";
+    return text.ptr;
+}
+
 static void
 result_of(struct attempt *a, struct schedule_row *row, const struct smtp_recipient *recipient,
           const char *remote)
@@ -531,7 +546,7 @@ result_of(struct attempt *a, struct schedule_row *row, const struct smtp_recipie
     if (!answer) {
         result = add_result(a, row, OUTCOME_DEFERRED, failure->answer.code,
                             arena_text(&a->runner->arena, failure->answer.enhanced).ptr,
-                            arena_text(&a->runner->arena, failure->why.text).ptr);
+                            failure_text(a));
         result->remote = remote;
         return;
     }

@@ -239,12 +239,23 @@ a_late_message_is_reported_and_one_whose_time_is_over_returned(void)
 static void
 story_uncertain(struct world *world)
 {
+    struct queue_entry *entries = NULL;
+    struct queue_query query;
+    struct arena arena;
+    struct why why;
+    size_t count = 0;
+    bool more;
     struct hop *hop = hop_at(world, 0, "198.51.100.1");
 
     hop->cuts_after_dot = 1;
     post(world, "me@sender.example", "bob@there.example", 0);
     sim_advance(SECONDS(10));
     CHECK(hop->transactions == 1 && waiting(world) == 1);
+    CHECK(queue_query_parse(S(""), &query, &why) == OK);
+    arena_init(&arena, 1000000);
+    CHECK(queue_list(world->queue, &query, 1, &arena, &entries, &count, &more) == OK);
+    CHECK(count == 1 && str_ends(entries[0].recipients[0].text, S("it may arrive twice")));
+    arena_done(&arena);
     sim_advance(MINUTES(20));
     CHECK(hop->transactions == 2 && spooled(world) == 0);
 }
