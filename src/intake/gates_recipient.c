@@ -13,11 +13,6 @@
 #include "runtime/clock.h"
 #include "store/mailbox.h"
 
-/* Memory of one look into the directory: an alias may have many targets. */
-enum {
-    RESOLUTION_MEMORY_MAX = 512 * 1024
-};
-
 enum err
 gate_recipient_count(struct intake *intake, struct verdict *verdict)
 {
@@ -72,20 +67,30 @@ judge_resolution(const struct resolution *resolution, bool without_domain, struc
     }
 }
 
+/* Looks the candidate up once, for all gates. */
+static enum err
+resolve_candidate(struct intake *intake)
+{
+    enum err e;
+
+    if (intake->resolved)
+        return OK;
+    e = accounts_resolve(intake->services->accounts, &intake->lookup,
+                         intake->candidate_forms.canonical, &intake->resolution);
+    intake->resolved = e == OK;
+    return e;
+}
+
 enum err
 gate_recipient_exists(struct intake *intake, struct verdict *verdict)
 {
-    const struct address_forms *forms = &intake->candidate_forms;
-    struct resolution resolution;
-    struct arena arena;
     enum err e;
 
-    arena_init(&arena, RESOLUTION_MEMORY_MAX);
-    e = accounts_resolve(intake->services->accounts, &arena, forms->canonical, &resolution);
-    if (!e)
-        judge_resolution(&resolution, !forms->domain.len, verdict);
-    arena_done(&arena);
-    return e;
+    e = resolve_candidate(intake);
+    if (e)
+        return e;
+    judge_resolution(&intake->resolution, !intake->candidate_forms.domain.len, verdict);
+    return OK;
 }
 
 /* Of one mailbox with a quota.  Another who writes to it at the same time may still be first: then
@@ -113,17 +118,15 @@ judge_quota(struct intake *intake, const struct resolution_target *target, struc
 enum err
 gate_mailbox_room(struct intake *intake, struct verdict *verdict)
 {
-    struct resolution resolution;
-    struct arena arena;
+    const struct resolution *resolution = &intake->resolution;
     enum err e;
 
-    arena_init(&arena, RESOLUTION_MEMORY_MAX);
-    e = accounts_resolve(intake->services->accounts, &arena, intake->candidate_forms.canonical,
-                         &resolution);
-    if (!e && resolution.kind == RESOLUTION_MAILBOX && resolution.targets[0].quota)
-        e = judge_quota(intake, &resolution.targets[0], verdict);
-    arena_done(&arena);
-    return e;
+    e = resolve_candidate(intake);
+    if (e)
+        return e;
+    if (resolution->kind == RESOLUTION_MAILBOX && resolution->targets[0].quota)
+        return judge_quota(intake, &resolution->targets[0], verdict);
+    return OK;
 }
 
 enum err

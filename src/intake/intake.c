@@ -37,6 +37,10 @@ enum {
 enum {
     RECIPIENTS_FIRST = 4
 };
+/* Memory of one look into the directory: an alias may have many targets. */
+enum {
+    LOOKUP_MEMORY_MAX = 512 * 1024
+};
 
 void
 verdict_refuse(struct verdict *verdict, uint16_t code, const char *enhanced, const char *format,
@@ -110,6 +114,7 @@ intake_begin(struct intake_services *services, const struct intake_peer *peer,
     in->peer = *peer;
     in->trusted = intake_is_trusted(services, &peer->client);
     arena_init(&in->arena, in->config->smtp.transaction_memory_max);
+    arena_init(&in->lookup, LOOKUP_MEMORY_MAX);
     buf_init(&in->header, in->config->smtp.header_size_max + PIECE_MAX);
     buf_init(&in->fixed, in->config->smtp.header_size_max + FIXES_MAX);
     *intake = in;
@@ -125,6 +130,7 @@ intake_free(struct intake *intake)
     limits_cancel(intake->ticket);
     buf_done(&intake->fixed);
     buf_done(&intake->header);
+    arena_done(&intake->lookup);
     arena_done(&intake->arena);
     config_unref(intake->config);
     free(intake);
@@ -139,7 +145,7 @@ intake_drop(struct intake **intake)
 /* The spelling under which the directory knows TEXT; an address without one is looked up as it is.
  */
 static enum err
-find_forms(struct intake *intake, str text, struct address_forms *forms)
+find_forms(struct arena *arena, str text, struct address_forms *forms)
 {
     struct address address, canonical;
     ssize_t at = str_find(text, '@');
@@ -148,16 +154,16 @@ find_forms(struct intake *intake, str text, struct address_forms *forms)
     *forms = (struct address_forms){ .canonical = text };
     if (at < 0)
         return OK;
-    e = address_parse(text, &intake->arena, &address);
+    e = address_parse(text, arena, &address);
     if (e == ERR_SYNTAX)
         return OK;
     if (e)
         return e;
-    e = address_canonical(&address, &intake->arena, &canonical);
+    e = address_canonical(&address, arena, &canonical);
     if (e)
         return e == ERR_SYNTAX ? OK : e;
     forms->domain = canonical.domain;
-    return address_text(&canonical, &intake->arena, &forms->canonical) ? OK : ERR_LIMIT;
+    return address_text(&canonical, arena, &forms->canonical) ? OK : ERR_LIMIT;
 }
 
 static enum err
@@ -168,7 +174,7 @@ keep_sender(struct intake *intake, const struct intake_sender *sender)
         return ERR_LIMIT;
     if (!arena_copy(&intake->arena, sender->envid, &intake->sender.envid))
         return ERR_LIMIT;
-    return find_forms(intake, intake->sender.path, &intake->sender_forms);
+    return find_forms(&intake->arena, intake->sender.path, &intake->sender_forms);
 }
 
 enum err
@@ -233,7 +239,9 @@ intake_recipient(struct intake *intake, const struct recipient *recipient, struc
 
     *verdict = (struct verdict){ 0 };
     intake->candidate = recipient;
-    e = find_forms(intake, recipient->address, &intake->candidate_forms);
+    intake->resolved = false;
+    arena_clear(&intake->lookup);
+    e = find_forms(&intake->lookup, recipient->address, &intake->candidate_forms);
     if (e)
         return intake_failed(e, verdict);
     e = gates_pass(intake, AT_RECIPIENT, verdict);

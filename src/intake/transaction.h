@@ -2,6 +2,7 @@
 /* transaction.h: the inside of an intake, for the files of this folder. */
 #pragma once
 
+#include "accounts/account.h"
 #include "base/arena.h"
 #include "base/base.h"
 #include "base/buf.h"
@@ -40,7 +41,10 @@ struct intake {
     size_t recipient_capacity;
     const struct recipient *candidate;    /* The recipient that is being judged, */
     struct address_forms candidate_forms; /* and how it is looked up. */
-    struct limits_ticket *ticket;         /* Of the login's sending limits. */
+    struct arena lookup;                  /* Memory of the next, for one candidate at a time. */
+    struct resolution resolution;         /* Where the candidate leads, once a gate has asked. */
+    bool resolved;
+    struct limits_ticket *ticket; /* Of the login's sending limits. */
 
     enum intake_stage stage;
     struct verdict refusal;    /* Of the bytes; the first one stays. */
