@@ -317,6 +317,8 @@ body_read(struct body *body, uint64_t offset, void *bytes, size_t size, size_t *
         e = read_from_log(body, offset, bytes, size);
     if (e)
         return e;
+    if (offset == 0)
+        body->crc = 0, body->crc_at = 0;
     if (size && !body->fresh && !body->cache && offset == body->crc_at) {
         body->crc = crc32c(body->crc, bytes, size);
         body->crc_at += size;
