@@ -249,7 +249,8 @@ send_on(struct local *local, const struct recipient *alias, const struct resolut
     return OK;
 }
 
-/* Mailboxes that are full are tried again as long as any other; those that have it do not take it
+/* A mailbox that cannot have it ever makes the alias fail, once all others are served.  Mailboxes
+ * that are full are tried again as long as any other; those that have it do not take it
  * twice.  The copy for others leaves once, whatever was tried before this address was an alias. */
 /* What became of one mailbox of an alias, whose own event only says that it was expanded. */
 static void
@@ -281,6 +282,7 @@ expand(struct local *local, const struct recipient *alias, const struct resoluti
        struct result *result)
 {
     str told = S("Went to the addresses of the alias");
+    struct result failed = { .outcome = OUTCOME_EXPANDED };
     enum err e = OK;
 
     if (was_here_before(local, alias->address)) {
@@ -304,8 +306,13 @@ expand(struct local *local, const struct recipient *alias, const struct resoluti
         record_target(local, &resolution->targets[i], result);
         if (result->outcome == OUTCOME_DEFERRED)
             return;
+        if (result->outcome == OUTCOME_FAILED)
+            failed = *result;
     }
-    set(result, OUTCOME_EXPANDED, 250, "2.1.5", told.ptr);
+    if (failed.outcome == OUTCOME_FAILED)
+        *result = failed;
+    else
+        set(result, OUTCOME_EXPANDED, 250, "2.1.5", told.ptr);
 }
 
 /* --- One recipient. */
