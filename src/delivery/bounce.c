@@ -257,10 +257,19 @@ enum err
 bounce_send(struct queue *queue, const struct envelope *envelope, const struct progress *progress,
             const struct bounce_row *rows, size_t count, const struct config *config)
 {
+    size_t step = REPORT_ROWS_MAX;
+    size_t first = 0;
     enum err e = OK;
 
-    for (size_t first = 0; !e && first < count; first += REPORT_ROWS_MAX)
-        e = send_one(queue, envelope, progress, rows + first,
-                     MIN(count - first, (size_t)REPORT_ROWS_MAX), config);
+    while (!e && first < count) {
+        size_t some = MIN(count - first, step);
+        e = send_one(queue, envelope, progress, rows + first, some, config);
+        if (e == ERR_LIMIT && some > 1) {
+            step = some / 2; /* Long addresses and replies: the report became too large. */
+            e = OK;
+        } else {
+            first += some;
+        }
+    }
     return e;
 }
