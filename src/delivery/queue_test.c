@@ -355,6 +355,82 @@ local_mail_goes_to_mailboxes_and_on_from_aliases(void)
 }
 
 static void
+story_alias_loop(struct world *world)
+{
+    struct hop *back = hop_at(world, 1, "198.51.100.3");
+    struct why why;
+
+    world->content = "Delivered-To: ann@here.example\r\nFrom: me@sender.example\r\n\r\nbody\r\n";
+    CHECK(accounts_add_alias(world->accounts, S("all@here.example"), S("ann@here.example"), &why) ==
+          OK);
+    post(world, "me@sender.example", "all@here.example", 0);
+    sim_advance(SECONDS(5));
+    CHECK(messages_of(world, 1) == 0 && spooled(world) == 0);
+    CHECK(back->transactions == 1 && heard(back, "Status: 5.4.6"));
+}
+
+static void
+what_an_alias_cannot_give_to_a_mailbox_comes_back(void)
+{
+    in_world(story_alias_loop, plain_config);
+}
+
+static void
+story_note_lost(struct world *world)
+{
+    struct hop *hop = hop_at(world, 0, "198.51.100.1");
+    struct hop *other;
+
+    sim_network_fault(addr_of("198.51.100.2"), SIM_FAULT_REFUSE);
+    post(world, "me@sender.example", "bob@there.example carl@other.example", 0);
+    disk_sim_fail_at(world->disk, disk_sim_operations(world->disk) + 1, 1000000, ERR_IO);
+    sim_advance(SECONDS(5));
+    CHECK(hop->transactions == 1 && waiting(world) == 1);
+    disk_sim_fail_at(world->disk, 0, 0, OK);
+    sim_network_fault(addr_of("198.51.100.2"), SIM_FAULT_NONE);
+    other = hop_at(world, 1, "198.51.100.2");
+    sim_advance(HOURS(2));
+    CHECK(other->transactions == 1 && waiting(world) == 0 && spooled(world) == 0);
+}
+
+static void
+a_note_that_was_not_written_keeps_no_message_in_the_spool(void)
+{
+    in_world(story_note_lost, plain_config);
+}
+
+static void
+story_long_report(struct world *world)
+{
+    struct hop *hop = hop_at(world, 0, "198.51.100.1");
+    struct hop *back = hop_at(world, 1, "198.51.100.3");
+    static char recipients[RECIPIENTS_KEPT * 300];
+    static char original[500];
+    char domain[200];
+    size_t len = 0;
+
+    (void)snprintf(domain, sizeof(domain), "x%050d.x%050d.x%050d.example", 1, 2, 3);
+    dns(domain, DNS_MX, 10, "mx.there.example");
+    (void)snprintf(original, sizeof(original), "rfc822;%0*d@there.example", 470, 1);
+    world->original = original;
+    for (unsigned i = 0; i < RECIPIENTS_KEPT; i++)
+        len += (size_t)snprintf(recipients + len, sizeof(recipients) - len, "%sverbose%050u@%s",
+                                i ? " " : "", i, domain);
+    post(world, "me@sender.example", recipients, 0);
+    sim_advance(MINUTES(2));
+    CHECK(times_heard(hop, "RCPT TO") == RECIPIENTS_KEPT && hop->transactions == 0);
+    CHECK(waiting(world) == 0 && spooled(world) == 0);
+    CHECK(back->transactions >= 2 && heard(back, "RCPT TO:<me@sender.example>"));
+}
+
+static void
+a_report_that_grows_too_large_becomes_several(void)
+{
+    in_world(story_long_report, "server { hostname here.example; }\n"
+                                "delivery { recipients_per_transaction 1000; }\n");
+}
+
+static void
 story_forwarded_late(struct world *world)
 {
     struct hop *hop = hop_at(world, 0, "198.51.100.1");
@@ -453,6 +529,9 @@ main(void)
     RUN(the_dns_decides_between_never_and_later);
     RUN(a_relay_takes_all_domains_in_one_transaction);
     RUN(local_mail_goes_to_mailboxes_and_on_from_aliases);
+    RUN(what_an_alias_cannot_give_to_a_mailbox_comes_back);
+    RUN(a_note_that_was_not_written_keeps_no_message_in_the_spool);
+    RUN(a_report_that_grows_too_large_becomes_several);
     RUN(what_waited_for_a_full_mailbox_goes_on_once_when_it_is_forwarded);
     RUN(success_is_reported_when_asked_for_by_whoever_sees_it_last);
     RUN(after_a_restart_everything_goes_on_where_it_was);

@@ -27,7 +27,8 @@
 
 enum {
     HOPS = 4,
-    TEXT_KEPT = 512 * 1024
+    TEXT_KEPT = 512 * 1024,
+    RECIPIENTS_KEPT = 600
 };
 
 struct hop {
@@ -52,10 +53,15 @@ struct world {
     struct mailstore *mailstore;
     struct spool *spool;
     struct queue *queue;
+    const char *content;  /* Of messages; NULL: message_text. */
+    const char *original; /* The ORCPT of recipients, or NULL. */
     struct hop hops[HOPS];
 };
 
 /* --- Hops. */
+
+#define LONG_TEXT                                                                                  \
+    "This message is not wanted here, for reasons that are told at https://reasons.example/long. "
 
 static inline void
 keep(struct hop *hop, str bytes)
@@ -97,6 +103,8 @@ answer_to(struct hop *hop, str line, unsigned *accepted)
         return "250 2.1.0 ok\r\n";
     if (str_starts(line, S("RCPT TO:<u550")))
         return "550 5.1.1 no such user\r\n";
+    if (str_starts(line, S("RCPT TO:<verbose")))
+        return "550 5.7.1 " LONG_TEXT LONG_TEXT LONG_TEXT LONG_TEXT "\r\n";
     if (str_starts(line, S("RCPT TO:<u451")))
         return "451 4.7.1 greylisted\r\n";
     if (str_starts(line, S("RCPT")) && hop->recipients_max && *accepted == hop->recipients_max)
@@ -282,13 +290,14 @@ close_world(struct world *world)
 static inline bool
 try_post(struct world *world, const char *sender, const char *recipients, uint8_t notify)
 {
-    struct recipient list[100];
+    static struct recipient list[RECIPIENTS_KEPT];
+    str content = str_from(world->content ? world->content : message_text);
     struct envelope envelope = {
         .received_at = clock_now(),
         .door = DOOR_SUBMISSION,
         .reverse_path = str_from(sender),
-        .size = sizeof(message_text) - 1,
-        .header_size = sizeof(message_text) - 1 - 6,
+        .size = content.len,
+        .header_size = content.len - 6,
         .recipients = list,
     };
     struct draft *draft = NULL;
@@ -301,15 +310,19 @@ try_post(struct world *world, const char *sender, const char *recipients, uint8_
         str one;
         if (!str_split(rest, ' ', &one, &rest))
             rest = S("");
-        list[envelope.recipient_count++] = (struct recipient){ .address = one, .notify = notify };
+        list[envelope.recipient_count++] = (struct recipient){
+            .address = one,
+            .original = str_from(world->original ? world->original : ""),
+            .notify = notify,
+        };
     }
     random_bytes(entropy, sizeof(entropy));
     envelope.id = msgid_make(clock_now(), entropy);
-    buf_init(&encoded, 100000);
+    buf_init(&encoded, 1000000);
     envelope_encode(&envelope, &encoded);
     e = draft_begin(world->spool, &draft);
     if (!e)
-        e = draft_write(draft, str_from(message_text));
+        e = draft_write(draft, content);
     if (!e)
         e = draft_commit(&draft, envelope.id, buf_str(&encoded));
     if (!e)

@@ -36,6 +36,7 @@ struct settlement {
     struct envelope envelope;
     struct progress progress;
     const struct config *config;
+    bool is_last; /* After this round nobody waits any more. */
 };
 
 static void
@@ -189,11 +190,14 @@ put_off_failures(struct settlement *s, enum err e)
 static void
 plan(struct settlement *s, instant now)
 {
+    uint32_t left = s->message->waiting;
+
     for (struct pending *at = s->results; at; at = at->next) {
         struct result *result = &at->result;
         struct recipient_progress *row = &s->progress.recipients[result->row->index];
         if (is_final(result->outcome)) {
             row->reported = true;
+            left--;
             continue;
         }
         if (result->outcome == OUTCOME_LATE)
@@ -204,12 +208,8 @@ plan(struct settlement *s, instant now)
         row->next_attempt = result->not_before;
         row->held = result->row->held;
     }
-}
-
-static bool
-everybody_is_done(const struct settlement *s)
-{
-    return progress_is_done(&s->progress);
+    /* Not by the progress: a note may have failed to be written. */
+    s->is_last = left == 0;
 }
 
 /* A note that is too large goes without the texts.  Waits until it is written: the next round reads
@@ -332,7 +332,7 @@ settle_round(struct settlement *s)
     pthread_mutex_unlock(&s->queue->lock);
     for (const struct pending *at = s->results; at; at = at->next)
         record_end(s, at);
-    e = everybody_is_done(s) ? spool_forget_later(s->queue->spool, s->message->id) : write_note(s);
+    e = s->is_last ? spool_forget_later(s->queue->spool, s->message->id) : write_note(s);
     if (e && e != ERR_NOT_FOUND)
         log_error("the progress of a delivery cannot be stored: %s", err_name(e));
     pthread_mutex_lock(&s->queue->lock);

@@ -275,7 +275,8 @@ segment_create(struct spool *spool, uint64_t size, struct segment **segment)
     while (slot < spool->slot_count && spool->by_slot[slot])
         slot++;
     slot = MAX(slot, spool->slot_burnt + 1);
-    e = segment_file_make(spool, slot, size, &file, &burnt);
+    while ((e = segment_file_make(spool, slot, size, &file, &burnt)) == ERR_EXISTS)
+        spool->slot_burnt = slot++;
     if (burnt)
         spool->slot_burnt = slot;
     if (e)
