@@ -51,7 +51,6 @@ static const struct gate local_gates[] = {
     { AT_RECIPIENT, "message has room for one more recipient",                   gate_recipient_count },
     { AT_RECIPIENT, "non-ASCII recipient came with SMTPUTF8, and has a domain",  gate_recipient_syntax },
     { AT_RECIPIENT, "recipient exists, if its domain is ours",                   gate_recipient_exists },
-    { AT_RECIPIENT, "mailbox has room, if it has a quota",                       gate_mailbox_room },
     { AT_HEADER,    "lines and count of fields are within their ceilings",       gate_header_bounds },
     { AT_HEADER,    "message did not go in circles",                             gate_hops },
     { AT_HEADER,    "Received, Date, Message-ID are added, Bcc is removed",      gate_complete_header },

@@ -94,6 +94,8 @@ intake_recipients_max(struct intake_services *services, const struct intake_peer
     unsigned max = ((struct config *)services->config)->smtp.recipients_max;
     uint32_t own = 0;
 
+    if (peer->door == DOOR_LOCAL)
+        return RECIPIENTS_MAX; /* Nobody is there who could send the rest later. */
     if (peer->account.len)
         own = limits_recipients_max(services->limits, peer->account_id);
     if (own && (!max || own < max))
