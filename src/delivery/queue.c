@@ -429,7 +429,7 @@ take_overdue(struct queue *queue, struct result *results, size_t max, instant no
     return count;
 }
 
-static void
+WAITS static void
 settle_overdue(struct queue_loop *loop, instant now)
 {
     struct queue *queue = loop->queue;
@@ -499,7 +499,7 @@ next_look(const struct queue *queue, instant now)
     return clock_steady() + MAX(due - now, 0);
 }
 
-static bool
+WAITS static bool
 dispatch_once(struct queue_loop *loop, instant *deadline)
 {
     struct queue *queue = loop->queue;

@@ -106,10 +106,10 @@ struct result {
 };
 
 /* settle.c.  RESULTS are all of one message, whose ENVELOPE may be given if it is at hand.  Copies
- * what it needs; does not wait: the note, the report and the rows' new states come about in a fiber
- * of their own. */
-void settle(struct queue_loop *loop, struct schedule_message *message,
-            const struct envelope *envelope, const struct result *results, size_t count);
+ * what it needs; the note, the report and the rows' new states come about in a fiber of their own,
+ * which is only waited for when none can be started any more. */
+WAITS void settle(struct queue_loop *loop, struct schedule_message *message,
+                  const struct envelope *envelope, const struct result *results, size_t count);
 /* Results of messages that nobody can settle any more, at the end. */
 void settle_discard(struct queue *queue, struct schedule_message *message);
 

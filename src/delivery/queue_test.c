@@ -510,6 +510,29 @@ after_a_restart_everything_goes_on_where_it_was(void)
     in_world(story_restart, plain_config);
 }
 
+static void
+story_stop(struct world *world)
+{
+    struct hop *hop = hop_at(world, 0, "198.51.100.1");
+
+    hop->extensions = "250-hop\r\n250-PIPELINING\r\n250 LIMITS RCPTMAX=1\r\n";
+    hop->stalls_at = 2;
+    post(world, "me@sender.example", "bob@there.example carl@there.example", 0);
+    sim_advance(SECONDS(2));
+    CHECK(hop->transactions == 2 && waiting(world) == 2);
+    close_queue(world);
+    open_queue(world);
+    CHECK(waiting(world) == 1);
+    sim_advance(MINUTES(20));
+    CHECK(hop->transactions == 3 && times_heard(hop, "<bob@") == 1 && spooled(world) == 0);
+}
+
+static void
+what_was_delivered_when_all_is_stopped_is_not_delivered_again(void)
+{
+    in_world(story_stop, plain_config);
+}
+
 int
 main(void)
 {
@@ -535,5 +558,6 @@ main(void)
     RUN(what_waited_for_a_full_mailbox_goes_on_once_when_it_is_forwarded);
     RUN(success_is_reported_when_asked_for_by_whoever_sees_it_last);
     RUN(after_a_restart_everything_goes_on_where_it_was);
+    RUN(what_was_delivered_when_all_is_stopped_is_not_delivered_again);
     return check_end();
 }

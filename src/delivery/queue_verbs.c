@@ -631,7 +631,7 @@ would_act(const struct queue_action *action, const struct row_view *row)
 }
 
 /* Those of VIEW's recipients that match. */
-static uint64_t
+WAITS static uint64_t
 act_on_message(struct act *act, const struct message_view *view, const bool *chosen)
 {
     struct queue *queue = act->queue;

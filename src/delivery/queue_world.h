@@ -37,6 +37,7 @@ struct hop {
     unsigned transactions; /* Messages taken. */
     unsigned recipients;
     unsigned cuts_after_dot; /* So many times. */
+    unsigned stalls_at;      /* This many-th transaction has no answer. */
     unsigned recipients_max; /* More of them at once are too many: 452. */
     bool greets_421;
     bool hangs;
@@ -137,6 +138,8 @@ take_content(struct hop *hop, struct stream *stream, unsigned accepted)
         hop->cuts_after_dot--;
         return ERR_CLOSED;
     }
+    if (hop->transactions == hop->stalls_at)
+        return fiber_sleep(DAYS(1));
     return stream_write(stream, S("250 2.0.0 taken\r\n"));
 }
 

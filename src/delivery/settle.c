@@ -449,7 +449,7 @@ collect(struct schedule_message *message, const struct result *results, size_t c
     message->results = first;
 }
 
-static void
+WAITS static void
 start_settling(struct queue_loop *loop, struct schedule_message *message)
 {
     struct settlement *s = calloc(1, sizeof(*s));
@@ -457,18 +457,12 @@ start_settling(struct queue_loop *loop, struct schedule_message *message)
     must(s);
     s->queue = loop->queue;
     s->message = message;
-    if (group_start(&loop->runners, settle_fiber, s, "settle") == OK)
-        return;
-    /* No stack for a fiber, or the end of all: what has collected is settled after the next start.
-     */
-    free(s);
-    pthread_mutex_lock(&loop->queue->lock);
-    message->settling = false;
-    (void)schedule_message_release(&loop->queue->schedule, message);
-    pthread_mutex_unlock(&loop->queue->lock);
+    /* No stack for a fiber, or the end of all: then here and now. */
+    if (group_start(&loop->runners, settle_fiber, s, "settle"))
+        settle_fiber(s);
 }
 
-void
+WAITS void
 settle(struct queue_loop *loop, struct schedule_message *message, const struct envelope *envelope,
        const struct result *results, size_t count)
 {
