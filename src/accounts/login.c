@@ -184,6 +184,7 @@ find_keys(void *arg, str name, struct scram_keys *keys)
 {
     struct logins *logins = arg;
     struct password_secret secret;
+    char lower[SASL_NAME_MAX];
     int64_t account;
     bool disabled;
 
@@ -192,7 +193,11 @@ find_keys(void *arg, str name, struct scram_keys *keys)
         *keys = secret.scram;
         return true;
     }
-    password_fake_scram(accounts_passwords(logins->accounts), name, keys);
+    /* A real name has one salt, whatever its spelling: so has one that nobody has. */
+    name = str_head(name, sizeof(lower));
+    for (size_t i = 0; i < name.len; i++)
+        lower[i] = ascii_lower(name.ptr[i]);
+    password_fake_scram(accounts_passwords(logins->accounts), (str){ lower, name.len }, keys);
     return false;
 }
 

@@ -7,6 +7,7 @@
 #include "check.h"
 
 #include <sodium.h>
+#include <string.h>
 
 static struct temp_dir dir;
 static struct accounts *accounts;
@@ -180,6 +181,48 @@ plain_line(str raw)
     return result.state;
 }
 
+/* ",s=SALT,i=ITERATIONS" of the server's first words to NAME. */
+static void
+scram_salt_for(const char *name, char salt[256])
+{
+    struct login *login = login_with(SASL_SCRAM_SHA_256);
+    struct login_result result;
+    struct buf challenge;
+    char words[256], line[512];
+    size_t length = 0;
+    str first;
+
+    (void)snprintf(words, sizeof(words), "n,,n=%s,r=fyko", name);
+    (void)sodium_bin2base64(line, sizeof(line), (uint8_t *)words, strlen(words),
+                            sodium_base64_VARIANT_ORIGINAL);
+    first = str_from(line);
+    buf_init(&challenge, 4096);
+    CHECK(login_step(login, &first, &challenge, &result) == OK);
+    CHECK(result.state == LOGIN_CONTINUE);
+    CHECK(sodium_base642bin((uint8_t *)words, sizeof(words) - 1, buf_str(&challenge).ptr,
+                            challenge.len, NULL, &length, NULL,
+                            sodium_base64_VARIANT_ORIGINAL) == 0);
+    words[length] = '\0';
+    (void)snprintf(salt, 256, "%s", strstr(words, ",s=") ? strstr(words, ",s=") : "");
+    buf_done(&challenge);
+    login_free(login);
+}
+
+static void
+the_spelling_of_a_name_does_not_tell_whether_it_is_known(void)
+{
+    char one[256], other[256];
+
+    begin();
+    scram_salt_for("ann@example.org", one);
+    scram_salt_for("ANN@Example.org", other);
+    CHECK(one[0] && strcmp(one, other) == 0);
+    scram_salt_for("nobody@example.org", one);
+    scram_salt_for("NOBODY@Example.org", other);
+    CHECK(one[0] && strcmp(one, other) == 0);
+    end();
+}
+
 static void
 nobody_acts_for_another(void)
 {
@@ -227,6 +270,7 @@ main(void)
     RUN(a_changed_password_ends_the_old_one_at_once);
     RUN(interleaved_logins_never_get_anothers_mailbox);
     RUN(scram_logs_in_without_the_password_being_sent);
+    RUN(the_spelling_of_a_name_does_not_tell_whether_it_is_known);
     RUN(nobody_acts_for_another);
     RUN(guessing_ends_locked_and_an_administrator_unlocks);
     return check_end();
