@@ -112,6 +112,28 @@ look_around(void *arg)
     qsort(look->names, look->count, NAME_SIZE, compare_names);
 }
 
+/* Whoever dropped the file wrote its envelope: what could end a line in a header section or a
+ * command is in no address that a door of ours takes. */
+static bool
+is_one_line(str text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.ptr[i] < 0x20 || text.ptr[i] == 0x7f)
+            return false;
+    return true;
+}
+
+static bool
+is_clean(const struct envelope *envelope)
+{
+    bool clean = is_one_line(envelope->reverse_path) && is_one_line(envelope->envid);
+
+    for (size_t i = 0; clean && i < envelope->recipient_count; i++)
+        clean = is_one_line(envelope->recipients[i].address) &&
+                is_one_line(envelope->recipients[i].original);
+    return clean;
+}
+
 /* On a thread of the pool: opens, and reads the envelope. */
 static void
 open_dropped(void *arg)
@@ -125,7 +147,8 @@ open_dropped(void *arg)
     snprintf(path, sizeof path, "%s/%s", file->door->path, file->name);
     file->fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (file->fd < 0 || fstat(file->fd, &status)) {
-        file->e = errno == ELOOP ? ERR_CORRUPT : err_from_errno(errno);
+        /* sendmail writes none that we may not read. */
+        file->e = errno == ELOOP || errno == EACCES ? ERR_CORRUPT : err_from_errno(errno);
         return;
     }
     if (!S_ISREG(status.st_mode) || status.st_nlink != 1) {
@@ -135,6 +158,8 @@ open_dropped(void *arg)
     file->owner = status.st_uid;
     file->e = maildrop_read_envelope(file->fd, (uint64_t)status.st_size, &file->arena,
                                      &file->envelope, &file->body_size);
+    if (!file->e && !is_clean(&file->envelope))
+        file->e = ERR_CORRUPT;
     if (!getpwuid_r(file->owner, &entry, names, sizeof names, &found) && found)
         snprintf(file->user, sizeof file->user, "%s", entry.pw_name);
     else
