@@ -2,6 +2,7 @@
 /* route.c: `outpost route`: where mail goes, and why. */
 #include "base/arena.h"
 #include "cli/ask.h"
+#include "cli/exit.h"
 #include "cli/nouns.h"
 #include "config/config.h"
 
@@ -58,7 +59,6 @@ run_list(struct call *call)
     return 0;
 }
 
-
 int
 route_test(struct call *call)
 {
@@ -80,7 +80,7 @@ route_test(struct call *call)
         output_document(call->out, "outpost.route/1", NULL, document);
     else
         output_line(call->out, "%.*s", STR_ARG(str_trim(json_get_text(document, "explanation"))));
-    return 0;
+    return json_get_bool(document, "deliverable") ? EXIT_OK : EXIT_NO;
 }
 
 const struct flag route_test_flags[] = {

@@ -481,6 +481,6 @@ setup_print_card(struct call *call, const struct setup_card *card)
                     card->new_account ? "the one that was given" : "as before");
     output_line(call->out, "  certificate by      %s\n                      SHA-256 %s", card->ca,
                 fingerprint);
-    output_line(call->out, "\nStart it:\n  %s serve --config %s", call->program, card->config_path);
+    output_line(call->out, "\nIt is started by:\n  %s serve --config %s", call->program, card->config_path);
     print_first_mail(call, card);
 }

@@ -568,7 +568,7 @@ add_result(struct act *act, struct schedule_row *row, enum outcome outcome, cons
     act->results[act->result_count++] = (struct result){
         .row = row,
         .outcome = outcome,
-        .enhanced = outcome == OUTCOME_FAILED ? "5.7.0" : "",
+        .enhanced = outcome == OUTCOME_FAILED ? "5.0.0" : "",
         .text = text,
         .remote = "",
         .is_attempt = outcome == OUTCOME_FAILED,

@@ -584,13 +584,14 @@ route_find_hosts(const struct config *config, const struct route_self *self, str
 
 /* --- In words. */
 
-static void
+/* False when there is no host. */
+static bool
 explain_hosts(const struct route_hosts *hosts, struct buf *text)
 {
     if (hosts->answer.code) {
         buf_addf(text, "It cannot go anywhere: %u %s %s\n", hosts->answer.code,
                  hosts->answer.enhanced, hosts->answer.text);
-        return;
+        return false;
     }
     for (size_t i = 0; i < hosts->count; i++) {
         const struct route_host *host = &hosts->hosts[i];
@@ -601,15 +602,17 @@ explain_hosts(const struct route_hosts *hosts, struct buf *text)
             buf_addf(text, ", preference %u", host->preference);
         buf_addf(text, "%s\n", host->secure ? ", signed with DNSSEC" : "");
     }
+    return true;
 }
 
-static void
+/* False when nobody has the address. */
+static bool
 explain_targets(struct accounts *accounts, struct arena *arena, str recipient, struct buf *text)
 {
     struct resolution resolution;
 
     if (accounts_resolve(accounts, arena, recipient, &resolution))
-        return;
+        return false;
     if (resolution.kind == RESOLUTION_UNKNOWN)
         buf_add(text, S("The domain is ours, but nobody has this address: 550 5.1.1\n"));
     if (resolution.kind == RESOLUTION_LOOP)
@@ -620,11 +623,12 @@ explain_targets(struct accounts *accounts, struct arena *arena, str recipient, s
                  target->kind == TARGET_MAILBOX ? "To the mailbox" : "On to the address",
                  STR_ARG(target->address));
     }
+    return resolution.count > 0;
 }
 
 enum err
 route_explain(const struct config *config, struct accounts *accounts, const struct route_self *self,
-              struct arena *arena, str recipient, str sender, struct buf *text)
+              struct arena *arena, str recipient, str sender, struct buf *text, bool *leads)
 {
     struct route_hosts hosts;
     struct route route;
@@ -632,6 +636,7 @@ route_explain(const struct config *config, struct accounts *accounts, const stru
 
     if (e)
         return e;
+    *leads = false;
     switch (route.kind) {
     case ROUTE_NONE:
         buf_addf(text, "Nowhere: %u %s %s\n", route.answer.code, route.answer.enhanced,
@@ -639,7 +644,7 @@ route_explain(const struct config *config, struct accounts *accounts, const stru
         return OK;
     case ROUTE_LOCAL:
         buf_addf(text, "Stays here (%.*s).\n", STR_ARG(route.because));
-        explain_targets(accounts, arena, recipient, text);
+        *leads = explain_targets(accounts, arena, recipient, text);
         return OK;
     case ROUTE_RELAY:
         buf_addf(text, "Goes to the relay %s%.*s%.*s (%.*s).\n",
@@ -655,6 +660,6 @@ route_explain(const struct config *config, struct accounts *accounts, const stru
     }
     e = route_find_hosts(config, self, arena, &route, 1, &hosts);
     if (!e)
-        explain_hosts(&hosts, text);
+        *leads = explain_hosts(&hosts, text);
     return e;
 }

@@ -82,7 +82,8 @@ WAITS enum err route_find_hosts(const struct config *config, const struct route_
                                 struct arena *arena, const struct route *route, uint64_t seed,
                                 struct route_hosts *hosts);
 
-/* One line for each step, for `outpost test route ADDRESS`; nothing is sent. */
+/* One line for each step, for `outpost test route ADDRESS`; nothing is sent.  LEADS: mail for RECIPIENT
+ * would go somewhere. */
 WAITS enum err route_explain(const struct config *config, struct accounts *accounts,
                              const struct route_self *self, struct arena *arena, str recipient,
-                             str sender, struct buf *text);
+                             str sender, struct buf *text, bool *leads);

@@ -218,17 +218,21 @@ a_way_is_explained_in_words(void)
 {
     struct route_self self = { .hostname = config->server.hostname };
     struct buf text;
+    bool leads = false;
 
     buf_init(&text, 10000);
     CHECK(route_explain(config, accounts, &self, &arena, S("x@far.example"), S("me@else.example"),
-                        &text) == OK);
+                        &text, &leads) == OK);
+    CHECK(leads);
     CHECK(str_find_str(buf_str(&text), S("a.far.example at ")) > 0);
     buf_clear(&text);
     CHECK(route_explain(config, accounts, &self, &arena, S("all@here.example"),
-                        S("me@else.example"), &text) == OK);
+                        S("me@else.example"), &text, &leads) == OK);
     CHECK(str_find_str(buf_str(&text), S("ann@here.example")) > 0);
     buf_clear(&text);
-    CHECK(route_explain(config, accounts, &self, &arena, S("x@null.example"), S(""), &text) == OK);
+    CHECK(route_explain(config, accounts, &self, &arena, S("x@null.example"), S(""), &text,
+                        &leads) == OK);
+    CHECK(!leads);
     CHECK(str_find_str(buf_str(&text), S("556 5.1.10")) > 0);
     buf_done(&text);
 }

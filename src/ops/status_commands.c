@@ -178,6 +178,7 @@ run_route(struct control_call *call)
     struct json_writer *writer;
     struct route_self self;
     struct buf text;
+    bool leads = false;
     str address;
     enum err e;
 
@@ -186,10 +187,11 @@ run_route(struct control_call *call)
     queue_self(call->context->queue, call->context->config, &self);
     buf_init(&text, EXPLANATION_MAX);
     e = route_explain(call->context->config, call->context->accounts, &self, &call->arena, address,
-                      json_get_text(call->args, "from"), &text);
+                      json_get_text(call->args, "from"), &text, &leads);
     if (!e) {
         writer = control_document_begin(call);
         json_put_text(writer, "address", address);
+        json_put_bool(writer, "deliverable", leads);
         json_put_text(writer, "explanation", buf_str(&text));
         control_document_end(call);
     }
