@@ -58,6 +58,8 @@ static const struct error_case errors[] = {
     { "dns { stub example.org; }", 1, 12, "takes a zone and an address", "stub example.org" },
     { "route a.b { to http://x; }", 1, 16, "no next hop", "smtp" },
     { "route a.b { }", 1, 1, "does not say where", "smtp://" },
+    { "route a { sender b@c.d; to mx; }\nroute a { sender e@f.g; to smtp://h; }", 2, 1,
+      "two blocks", "its own name" },
     { "relay { }", 1, 1, "does not say where", "smtp://" },
     { "relay { to smtp://u@h; }", 1, 1, "a user but no password", "password_file" },
     { "relay { to smtp://h; password_file p; }", 1, 1, "a password but no user", "username" },

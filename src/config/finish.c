@@ -168,6 +168,13 @@ finish_route(struct config *config, size_t i, struct config_problems *problems)
     struct config_route *route = &config->routes[i];
     unsigned line = config->body->route_lines[i];
 
+    /* Connections and their credentials are kept under the name. */
+    for (size_t k = 0; k < i; k++) {
+        if (str_eq(config->routes[k].name, route->name))
+            problem_addf(problems, line, 1,
+                         "give each its own name, and say domain or sender in the block",
+                         "there are two blocks route %.*s", STR_ARG(str_head(route->name, 60)));
+    }
     if (route->to.kind == RELAY_NONE) {
         problem_addf(problems, line, 1, "add to smtp://HOST; or another next hop",
                      "route %.*s does not say where its mail goes",
