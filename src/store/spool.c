@@ -229,8 +229,10 @@ spool_has(struct spool *spool, msgid id)
 void
 spool_stats(struct spool *spool, struct spool_stats *stats)
 {
-    if (!spool->inline_flush)
-        (void)spool_check_space(spool); /* Asks the disk, when that was not done just now. */
+    if (spool->inline_flush)
+        spool_ask_free_bytes(spool); /* Without the work that a check may do. */
+    else
+        (void)spool_check_space(spool);
     pthread_mutex_lock(&spool->lock);
     *stats = spool->stats;
     stats->segments = spool->used.count;

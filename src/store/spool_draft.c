@@ -33,27 +33,37 @@ struct draft {
     struct record record;
 };
 
-enum err
-spool_check_space(struct spool *spool)
+/* Asks the disk how much is free, when that was not done just now. */
+void
+spool_ask_free_bytes(struct spool *spool)
 {
     instant now = clock_steady();
     uint64_t bytes;
     bool ask;
-    bool full;
 
     pthread_mutex_lock(&spool->lock);
     ask = spool->free_bytes_min && now - spool->free_bytes_asked > MILLISECONDS(FREE_BYTES_ASK_MS);
     if (ask)
         spool->free_bytes_asked = now;
+    pthread_mutex_unlock(&spool->lock);
+    if (!ask || spool->disk->free_bytes(spool->disk, spool->dir, &bytes) != OK)
+        return;
+    pthread_mutex_lock(&spool->lock);
+    spool->free_bytes = bytes;
+    pthread_mutex_unlock(&spool->lock);
+}
+
+enum err
+spool_check_space(struct spool *spool)
+{
+    bool full;
+
+    pthread_mutex_lock(&spool->lock);
     if (spool->full)
         log_hurry(spool); /* Perhaps there is room again. */
     full = spool->full;
     pthread_mutex_unlock(&spool->lock);
-    if (ask && spool->disk->free_bytes(spool->disk, spool->dir, &bytes) == OK) {
-        pthread_mutex_lock(&spool->lock);
-        spool->free_bytes = bytes;
-        pthread_mutex_unlock(&spool->lock);
-    }
+    spool_ask_free_bytes(spool);
     if (full && spool->inline_flush)
         log_work(spool);
     pthread_mutex_lock(&spool->lock);

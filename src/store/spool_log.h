@@ -363,3 +363,4 @@ enum err message_read_text(struct spool *spool, const struct segment *segment, s
 /* spool_draft.c */
 /* ERR_FULL when new mail is to be refused. */
 enum err spool_check_space(struct spool *spool);
+void spool_ask_free_bytes(struct spool *spool);
