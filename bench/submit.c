@@ -152,6 +152,14 @@ make_body(size_t size)
     body_len += 3;
 }
 
+/* The load is the server's to bear: no time goes into the chain of a certificate nobody signed. */
+static int
+trust_all(X509_STORE_CTX *store, void *arg)
+{
+    (void)store, (void)arg;
+    return 1;
+}
+
 static double
 seconds_now(void)
 {
@@ -187,6 +195,7 @@ main(int argc, char **argv)
     make_body((size_t)number(argv[4]));
     context = SSL_CTX_new(TLS_client_method());
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_cert_verify_callback(context, trust_all, NULL);
     began = seconds_now();
     for (int i = 0; i < sessions; i++)
         if (pthread_create(&threads[i], NULL, client, NULL) != 0)
