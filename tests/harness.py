@@ -9,6 +9,7 @@ import collections
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -23,11 +24,21 @@ import traceback
 PASSWORD = "correct horse battery"
 
 
+PORTS_GIVEN = set()
+
+
 def free_port(host="127.0.0.1"):
-    with socket.socket() as s:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        s.bind((host, 0))
-        return s.getsockname()[1]
+    """A port that nobody listens at, below those that the kernel gives to outgoing connections, and never
+    the same twice: it is bound only later, by another process."""
+    while True:
+        port = random.randrange(15000, 32000)
+        if port in PORTS_GIVEN:
+            continue
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            s.bind((host, port))
+            PORTS_GIVEN.add(port)
+            return port
 
 
 def wait_for(condition, seconds=20, what="the condition", step=0.05):
