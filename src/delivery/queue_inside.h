@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* queue_inside.h: what the files of the queue share: queue.c (the lock, the loops), deliver.c and
- * local.c (attempts), settle.c (what an attempt changes), bounce.c (reports), queue_verbs.c
- * (operators). */
+ * local.c (attempts; deliver.c's own parts share attempt.h), settle.c (what an attempt changes),
+ * bounce.c (reports), queue_verbs.c (operators). */
 #pragma once
 
 #include "accounts/account.h"
@@ -131,6 +131,7 @@ bool bounce_is_wanted(const struct envelope *envelope, const struct recipient *r
 WAITS void deliver_run(void *runner);
 /* deliver.c: the batch of RUNNER; its rows are elsewhere afterwards. */
 WAITS void deliver_attempt(struct runner *runner);
+/* connect.c */
 WAITS void runner_drop_client(struct runner *runner);
 /* local.c: fills RESULTS, one for each recipient of the batch. */
 WAITS void local_deliver(struct runner *runner, const struct envelope *envelope, struct body *body,

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* attempt.h: what the files of one attempt share: deliver.c (its story), connect.c (hosts, sources,
+ * the connection), send.c (a transaction and what its answers mean), attempt_events.c (results, and
+ * the records of them). */
+#pragma once
+
+#include "delivery/queue_inside.h"
+#include "protocols/smtp/client.h"
+
+/* One batch on its way. */
+struct attempt {
+    struct runner *runner;
+    struct envelope envelope;
+    struct route route;
+    struct schedule_row **rows;
+    size_t count;
+    struct result *results; /* Room for one for each row. */
+    size_t result_count;
+    instant began; /* Wall clock. */
+    struct smtp_failure failure;
+    struct body *body;
+};
+
+/* attempt_events.c.  A copy of TEXT that lives as long as the attempt. */
+str attempt_text(struct arena *arena, const char *text);
+struct result *attempt_add_result(struct attempt *a, struct schedule_row *row, enum outcome outcome,
+                                  unsigned code, const char *enhanced, const char *text);
+/* The same for every row, in place of what there was. */
+void attempt_all_results(struct attempt *a, enum outcome outcome, unsigned code,
+                         const char *enhanced, const char *text, instant not_before);
+enum outcome attempt_outcome_of(unsigned code);
+void attempt_record(const struct attempt *a);
+
+/* connect.c.  A connection for the batch, the kept one or a new one.  False: there is none, and the
+ * results say why. */
+WAITS bool attempt_connect(struct attempt *a);
+/* "mx.example.org [192.0.2.1]", or "". */
+const char *attempt_remote_name(struct attempt *a);
+
+/* send.c.  Sends to all rows.  A kept connection may have been closed by the peer before our first
+ * word came: that is no failure, and is told by *FRESH_WANTED. */
+WAITS enum err attempt_send(struct attempt *a, bool *fresh_wanted);
+/* Tells the site how it went. */
+void attempt_tell_site(struct attempt *a, enum err e);
+/* Rows that are too many at once for the peer come back.  Every row of the attempt has a result. */
+void attempt_return_surplus(struct attempt *a);

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* connect.c: a connection for an attempt: the hosts of its way, the address it leaves from, what is
+ * said at the door (TLS, a password), one host after the other.
+ *
+ * attempt_connect() is the story.  No connection or no service is the site's failure
+ * (schedule_site_failed), not the recipient's.
+ */
+#include "base/must.h"
+#include "delivery/attempt.h"
+#include "runtime/clock.h"
+#include "runtime/tls.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    PASSWORD_MAX = 1024
+};
+
+WAITS void
+runner_drop_client(struct runner *runner)
+{
+    smtp_client_close(take(runner->client));
+}
+
+static str
+helo_name(const struct config *config)
+{
+    return config->delivery.helo_name.len ? config->delivery.helo_name : config->server.hostname;
+}
+
+static const ipaddr *
+source_for(const struct config *config, ipaddr peer)
+{
+    for (size_t i = 0; i < config->delivery.source.count; i++)
+        if (ipaddr_is_v4(config->delivery.source.items[i]) == ipaddr_is_v4(peer))
+            return &config->delivery.source.items[i];
+    return NULL;
+}
+
+struct password_read {
+    const char *path;
+    char text[PASSWORD_MAX];
+    ssize_t len;
+};
+
+static void
+read_password_file(void *arg)
+{
+    struct password_read *read_it = arg;
+    int fd = open(read_it->path, O_RDONLY | O_CLOEXEC);
+
+    read_it->len = -1;
+    if (fd < 0)
+        return;
+    read_it->len = read(fd, read_it->text, sizeof(read_it->text));
+    close(fd);
+}
+
+/* The first line of the file, in the arena. */
+WAITS static enum err
+read_password(struct attempt *a, str *password)
+{
+    struct password_read *read_it = arena_new(&a->runner->arena, struct password_read);
+    str line, rest;
+
+    if (!read_it)
+        return ERR_LIMIT;
+    read_it->path = a->route.relay.password_file.ptr;
+    offload(read_password_file, read_it);
+    if (read_it->len < 0)
+        return err_why(&a->failure.why, ERR_IO, "the password file %s cannot be read",
+                       read_it->path);
+    (void)str_split((str){ read_it->text, (size_t)read_it->len }, '\n', &line, &rest);
+    *password = str_trim(line);
+    return OK;
+}
+
+WAITS static enum err
+fill_options(struct attempt *a, const struct route_host *host, struct smtp_client_options *options)
+{
+    const struct config *config = a->runner->config;
+    const struct relay_target *relay = &a->route.relay;
+
+    *options = (struct smtp_client_options){
+        .peer = host->endpoint,
+        .local = source_for(config, host->endpoint.addr),
+        .host = host->name,
+        .helo_name = helo_name(config),
+        .tls = config->delivery.tls,
+        .verify = RELAY_VERIFY_OFF,
+        .tls_context = a->runner->queue->tls_context,
+        .sasl = a->runner->queue->sasl,
+        .timeouts = { config->delivery.connect_timeout, config->delivery.greeting_timeout,
+                      config->delivery.command_timeout, config->delivery.data_timeout,
+                      config->delivery.final_timeout },
+    };
+    if (a->route.kind != ROUTE_RELAY)
+        return OK;
+    options->lmtp = relay->kind == RELAY_LMTP;
+    options->implicit_tls = relay->kind == RELAY_SMTPS;
+    options->unix_path = relay->path.len ? relay->path.ptr : NULL;
+    options->tls = relay->tls;
+    options->verify = relay->verify;
+    options->auth = relay->auth;
+    options->user = relay->user;
+    if (!relay->user.len)
+        return OK;
+    return read_password(a, &options->password);
+}
+
+/* Whether TLS of the host at ADDR was found broken a while ago; IS_NEW: it was just now. */
+static bool
+tls_is_broken(struct attempt *a, ipaddr addr, bool is_new)
+{
+    struct queue *queue = a->runner->queue;
+    instant now = clock_now();
+    bool broken;
+
+    pthread_mutex_lock(&queue->lock);
+    if (is_new) {
+        a->runner->site->clear_until = now + HOURS(1);
+        a->runner->site->clear_addr = addr;
+    }
+    broken = a->runner->site->clear_until > now && ipaddr_eq(a->runner->site->clear_addr, addr);
+    pthread_mutex_unlock(&queue->lock);
+    return broken;
+}
+
+/* One host; where TLS was only wished for and breaks, once more without it. */
+WAITS static enum err
+open_host(struct attempt *a, const struct route_host *host)
+{
+    struct runner *runner = a->runner;
+    struct smtp_client_options options;
+    bool may_be_clear;
+    enum err e = fill_options(a, host, &options);
+
+    if (e)
+        return e;
+    may_be_clear = options.tls == RELAY_TLS_MAY && options.verify != RELAY_VERIFY_ON &&
+                   !options.implicit_tls && !options.user.len;
+    if (may_be_clear && tls_is_broken(a, host->endpoint.addr, false))
+        options.tls = RELAY_TLS_OFF;
+    e = smtp_client_open(&options, &runner->client, &a->failure);
+    if (e == ERR_TLS && may_be_clear) {
+        options.tls = RELAY_TLS_OFF;
+        e = smtp_client_open(&options, &runner->client, &a->failure);
+        if (!e)
+            (void)tls_is_broken(a, host->endpoint.addr, true);
+    }
+    if (e)
+        return e;
+    runner->client_host = str_head(host->name, sizeof(runner->client_host_text));
+    memcpy(runner->client_host_text, runner->client_host.ptr, runner->client_host.len);
+    runner->client_host.ptr = runner->client_host_text;
+    runner->client_site = runner->site;
+    return OK;
+}
+
+WAITS static enum err
+open_any(struct attempt *a, const struct route_hosts *hosts)
+{
+    enum err e = ERR_UNREACHABLE;
+
+    for (size_t i = 0; i < hosts->count; i++) {
+        e = open_host(a, &hosts->hosts[i]);
+        if (!e || e == ERR_CANCELLED)
+            return e;
+    }
+    return e;
+}
+
+const char *
+attempt_remote_name(struct attempt *a)
+{
+    struct runner *runner = a->runner;
+    char addr[IPADDR_TEXT_MAX];
+    str text = S("");
+
+    if (!runner->client)
+        return "";
+    ipaddr_format(smtp_client_peer(runner->client)->addr, addr);
+    if (!arena_printf(&runner->arena, &text, "%.*s [%s]", STR_ARG(runner->client_host), addr))
+        return "";
+    return text.ptr;
+}
+
+/* No connection could be had: the site pauses.  Returns until when. */
+static instant
+pause_site(struct attempt *a)
+{
+    struct queue *queue = a->runner->queue;
+    instant until;
+
+    pthread_mutex_lock(&queue->lock);
+    until = schedule_site_failed(&queue->schedule, a->runner->site, str_from(a->failure.why.text),
+                                 clock_now());
+    pthread_mutex_unlock(&queue->lock);
+    return until;
+}
+
+static void
+connection_failed(struct attempt *a)
+{
+    struct arena *arena = &a->runner->arena;
+    const struct smtp_failure *failure = &a->failure;
+
+    attempt_all_results(a, OUTCOME_DEFERRED, failure->answer.code,
+                        attempt_text(arena, failure->answer.enhanced).ptr,
+                        attempt_text(arena, failure->why.text).ptr, pause_site(a));
+    attempt_record(a);
+}
+
+/* The DNS says that there is no host, or says nothing.  A site that this domain only shares is not
+ * to blame. */
+static void
+no_host(struct attempt *a, const struct route_answer *answer)
+{
+    struct arena *arena = &a->runner->arena;
+    bool own_site = strcmp(a->runner->site->key, a->runner->batch.target->key) == 0;
+    instant until = 0;
+
+    (void)err_why(&a->failure.why, OK, "%s", answer->text);
+    if (answer->code / 100 == 4 && own_site)
+        until = pause_site(a);
+    attempt_all_results(a, attempt_outcome_of(answer->code), answer->code,
+                        attempt_text(arena, answer->enhanced).ptr,
+                        attempt_text(arena, answer->text).ptr, until);
+    attempt_record(a);
+}
+
+/* Under the lock: the rows of the attempt become ready again at the site where they belong. */
+static void
+give_back(struct attempt *a)
+{
+    for (size_t i = a->count; i > 0; i--)
+        schedule_row_return(&a->runner->queue->schedule, a->rows[i - 1], clock_now());
+    a->count = 0;
+}
+
+/* The target's hosts are known now: go on at the site that has them.  False when the rows were
+ * given to others. */
+static bool
+enter_site(struct attempt *a, const struct route_hosts *hosts)
+{
+    struct runner *runner = a->runner;
+    struct queue *queue = runner->queue;
+    struct schedule_site *site;
+    bool joined = true;
+
+    pthread_mutex_lock(&queue->lock);
+    site = schedule_bind(&queue->schedule, runner->batch.target, str_from(hosts->site));
+    if (site != runner->site) {
+        joined = list_is_empty(&site->idle) && schedule_site_join(&queue->schedule, site);
+        if (joined) {
+            schedule_site_release(&queue->schedule, runner->site);
+            runner->site = site;
+        } else {
+            give_back(a);
+            queue_feed_idle(queue, site);
+        }
+    }
+    pthread_mutex_unlock(&queue->lock);
+    return joined;
+}
+
+WAITS bool
+attempt_connect(struct attempt *a)
+{
+    struct runner *runner = a->runner;
+    struct queue *queue = runner->queue;
+    struct route_self self;
+    struct route_hosts hosts;
+    enum err e;
+
+    if (runner->client && runner->client_site == runner->site)
+        return true;
+    runner_drop_client(runner);
+    queue_self(queue, runner->config, &self);
+    e = route_find_hosts(runner->config, &self, &runner->arena, &a->route,
+                         queue->seed ^ (uint64_t)clock_steady(), &hosts);
+    if (!e && hosts.answer.code) {
+        no_host(a, &hosts.answer);
+        return false;
+    }
+    if (!e && !enter_site(a, &hosts))
+        return false;
+    if (!e)
+        e = open_any(a, &hosts);
+    if (!e)
+        return true;
+    if (e == ERR_CANCELLED)
+        return false;
+    connection_failed(a);
+    return false;
+}
