@@ -133,6 +133,7 @@ add_original(struct queue *queue, const struct envelope *envelope, struct dsn *d
 
     if (body_open(queue->spool, envelope->id, &body))
         return;
+    body_put_before(body, envelope->prefix);
     dsn->header = cut_at_line(read_original(body, arena, 0, header_size),
                               header_size < envelope->header_size);
     if (envelope->ret == RETURN_FULL && envelope->size <= REPORT_BODY_MAX &&
@@ -173,6 +174,9 @@ post(struct queue *queue, const struct envelope *about, msgid id, str message)
         .body = about->smtputf8 || about->ret == RETURN_FULL ? about->body : BODY_7BIT,
         .size = message.len,
         .header_size = header_size_of(message),
+        .lane = LANE_NOTICE,
+        .lane_why = S("it is a report of delivery"),
+        .priority = about->priority,
         .recipients = &recipient,
         .recipient_count = 1,
     };

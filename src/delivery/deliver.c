@@ -101,6 +101,8 @@ load(struct attempt *a)
         e = envelope_decode(bytes, &runner->arena, &a->envelope);
     if (!e)
         e = body_open(queue->spool, id, &a->body);
+    if (!e)
+        body_put_before(a->body, a->envelope.prefix);
     a->envelope.id = id;
     return e;
 }

@@ -206,6 +206,7 @@ post_copy(struct local *local, str head, struct envelope *copy)
     copy->id = msgid_make(clock_now(), entropy);
     copy->size += head.len;
     copy->header_size += head.len;
+    copy->prefix = S(""); /* Its bytes are copied with the body. */
     buf_init(&encoded, SPOOL_ENVELOPE_MAX);
     envelope_encode(copy, &encoded);
     e = draft_begin(queue->spool, &draft);

@@ -54,8 +54,9 @@ struct world {
     struct mailstore *mailstore;
     struct spool *spool;
     struct queue *queue;
-    const char *content;  /* Of messages; NULL: message_text. */
-    const char *original; /* The ORCPT of recipients, or NULL. */
+    const char *content;         /* Of messages; NULL: message_text. */
+    const char *original;        /* The ORCPT of recipients, or NULL. */
+    const struct envelope *like; /* Priority, times, prefix and ENVID of messages, or NULL. */
     struct hop hops[HOPS];
 };
 
@@ -289,6 +290,23 @@ close_world(struct world *world)
 [[maybe_unused]] static const char message_text[] =
     "From: me@sender.example\r\nSubject: hello\r\n\r\nbody\r\n";
 
+static inline void
+handle_like(struct envelope *envelope, const struct envelope *like)
+{
+    if (!like)
+        return;
+    envelope->lane = like->lane;
+    envelope->priority = like->priority;
+    envelope->by = like->by;
+    envelope->by_deadline = like->by_deadline;
+    envelope->by_trace = like->by_trace;
+    envelope->release_at = like->release_at;
+    envelope->prefix = like->prefix;
+    envelope->ret = like->ret;
+    envelope->size += like->prefix.len;
+    envelope->header_size += like->prefix.len;
+}
+
 /* As the intake does it; false when the spool did not take it.  RECIPIENTS are parted by blanks. */
 static inline bool
 try_post(struct world *world, const char *sender, const char *recipients, uint8_t notify)
@@ -301,6 +319,7 @@ try_post(struct world *world, const char *sender, const char *recipients, uint8_
         .reverse_path = str_from(sender),
         .size = content.len,
         .header_size = content.len - 6,
+        .lane = LANE_PERSONAL,
         .recipients = list,
     };
     struct draft *draft = NULL;
@@ -309,6 +328,7 @@ try_post(struct world *world, const char *sender, const char *recipients, uint8_
     str rest = str_from(recipients);
     enum err e;
 
+    handle_like(&envelope, world->like);
     while (rest.len > 0 && envelope.recipient_count < COUNT_OF(list)) {
         str one;
         if (!str_split(rest, ' ', &one, &rest))

@@ -449,6 +449,7 @@ fill_envelope(struct intake *intake)
     envelope->body = intake->sender.body;
     envelope->ret = intake->sender.ret;
     envelope->envid = intake->sender.envid;
+    envelope->lane = LANE_PERSONAL;
     envelope->size = draft_size(intake->draft);
     return OK;
 }

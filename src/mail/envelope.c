@@ -8,7 +8,10 @@
 
 #include "base/cursor.h"
 
-enum { ENVELOPE_VERSION = 1 };
+enum {
+    ENVELOPE_VERSION = 2,
+    ENVELOPE_VERSION_OLDEST = 1, /* Up to the field `tls`. */
+};
 
 static void
 add_id(struct buf *buf, msgid id)
@@ -31,6 +34,20 @@ add_recipient(struct buf *buf, const struct recipient *recipient)
     buf_add_u8(buf, recipient->notify);
 }
 
+/* Since version 2. */
+static void
+add_handling(struct buf *buf, const struct envelope *envelope)
+{
+    buf_add_u8(buf, (uint8_t)envelope->lane);
+    buf_add_str(buf, envelope->lane_why);
+    buf_add_u8(buf, (uint8_t)(envelope->priority - PRIORITY_MIN));
+    buf_add_u8(buf, (uint8_t)envelope->by);
+    buf_add_u64(buf, (uint64_t)envelope->by_deadline);
+    buf_add_u8(buf, envelope->by_trace);
+    buf_add_u64(buf, (uint64_t)envelope->release_at);
+    buf_add_str(buf, envelope->prefix);
+}
+
 void
 envelope_encode(const struct envelope *envelope, struct buf *buf)
 {
@@ -51,6 +68,7 @@ envelope_encode(const struct envelope *envelope, struct buf *buf)
     buf_add_u64(buf, envelope->header_size);
     buf_add_str(buf, envelope->header_message_id);
     buf_add_str(buf, envelope->tls);
+    add_handling(buf, envelope);
     buf_add_u32(buf, (uint32_t)envelope->recipient_count);
     for (size_t i = 0; i < envelope->recipient_count; i++)
         add_recipient(buf, &envelope->recipients[i]);
@@ -66,7 +84,28 @@ read_bytes(struct cursor *cursor, uint8_t *to, size_t count)
 }
 
 static void
-read_facts(struct cursor *cursor, struct envelope *envelope)
+read_handling(struct cursor *cursor, struct envelope *envelope)
+{
+    envelope->lane = (enum lane)cursor_u8(cursor);
+    envelope->lane_why = cursor_str(cursor);
+    envelope->priority = (int8_t)(cursor_u8(cursor) + PRIORITY_MIN);
+    envelope->by = (enum deliver_by)cursor_u8(cursor);
+    envelope->by_deadline = (instant)cursor_u64(cursor);
+    envelope->by_trace = cursor_u8(cursor);
+    envelope->release_at = (instant)cursor_u64(cursor);
+    envelope->prefix = cursor_str(cursor);
+}
+
+static bool
+handling_is_sane(const struct envelope *envelope)
+{
+    return envelope->lane <= LANE_BULK && envelope->priority >= PRIORITY_MIN &&
+           envelope->priority <= PRIORITY_MAX && envelope->by <= BY_NOTIFY &&
+           envelope->prefix.len <= PREFIX_MAX && envelope->prefix.len <= envelope->header_size;
+}
+
+static void
+read_facts(struct cursor *cursor, uint8_t version, struct envelope *envelope)
 {
     read_bytes(cursor, envelope->id.bytes, sizeof(envelope->id.bytes));
     envelope->received_at = (instant)cursor_u64(cursor);
@@ -85,6 +124,9 @@ read_facts(struct cursor *cursor, struct envelope *envelope)
     envelope->header_size = cursor_u64(cursor);
     envelope->header_message_id = cursor_str(cursor);
     envelope->tls = cursor_str(cursor);
+    envelope->lane = LANE_PERSONAL;
+    if (version >= 2)
+        read_handling(cursor, envelope);
     envelope->recipient_count = cursor_u32(cursor);
 }
 
@@ -93,12 +135,14 @@ envelope_decode(str bytes, struct arena *arena, struct envelope *envelope)
 {
     struct envelope read = {};
     struct cursor cursor;
+    uint8_t version;
 
     cursor_init(&cursor, bytes);
-    if (cursor_u8(&cursor) != ENVELOPE_VERSION)
+    version = cursor_u8(&cursor);
+    if (version < ENVELOPE_VERSION_OLDEST || version > ENVELOPE_VERSION)
         return ERR_CORRUPT;
-    read_facts(&cursor, &read);
-    if (!cursor_ok(&cursor) || read.recipient_count > RECIPIENTS_MAX ||
+    read_facts(&cursor, version, &read);
+    if (!cursor_ok(&cursor) || read.recipient_count > RECIPIENTS_MAX || !handling_is_sane(&read) ||
         read.door > DOOR_BOUNCE || read.body > BODY_BINARYMIME || read.ret > RETURN_HEADERS)
         return ERR_CORRUPT;
     read.recipients = arena_new_array(arena, struct recipient, read.recipient_count);

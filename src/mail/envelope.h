@@ -16,8 +16,14 @@
 #include "base/msgid.h"
 #include "base/str.h"
 #include "formats/dsn.h"
+#include "mail/lane.h"
 
-enum { RECIPIENTS_MAX = 50000 };
+enum {
+    RECIPIENTS_MAX = 50000,
+    PREFIX_MAX = 64 * 1024, /* Bytes before the stored body. */
+    PRIORITY_MIN = -9,      /* RFC 6710. */
+    PRIORITY_MAX = 9,
+};
 
 /* By which door the message came. */
 enum door {
@@ -27,7 +33,18 @@ enum door {
     DOOR_BOUNCE,     /* Made here: reports of delivery. */
 };
 
-enum body_type { BODY_7BIT, BODY_8BITMIME, BODY_BINARYMIME };
+enum body_type {
+    BODY_7BIT,
+    BODY_8BITMIME,
+    BODY_BINARYMIME
+};
+
+/* RFC 2852: what is due when the time of BY= is over. */
+enum deliver_by {
+    BY_NONE,
+    BY_RETURN, /* No more attempts, and a report that it failed. */
+    BY_NOTIFY, /* A report that it is late; attempts go on. */
+};
 
 struct recipient {
     str address;    /* "local@domain", as it was given; quoted where the syntax needs it. */
@@ -37,25 +54,37 @@ struct recipient {
 
 struct envelope {
     msgid id;
-    instant received_at;      /* Wall clock. */
+    instant received_at; /* Wall clock. */
     enum door door;
-    str account;              /* Address of the login, or empty. */
-    struct endpoint client;   /* Zero for DOOR_LOCAL and DOOR_BOUNCE. */
+    str account;            /* Address of the login, or empty. */
+    struct endpoint client; /* Zero for DOOR_LOCAL and DOOR_BOUNCE. */
     str helo;
-    str protocol;             /* "ESMTPSA": RFC 3848. */
-    str reverse_path;         /* "local@domain"; empty for the null reverse-path. */
+    str protocol;     /* "ESMTPSA": RFC 3848. */
+    str reverse_path; /* "local@domain"; empty for the null reverse-path. */
     bool smtputf8;
     enum body_type body;
     enum dsn_return ret;
-    str envid;                /* xtext decoded, or empty. */
-    uint64_t size;            /* Of the message as stored. */
-    uint64_t header_size;     /* Of its header section, with the empty line. */
-    str header_message_id;    /* The Message-ID field, for events; may be empty. */
-    str tls;                  /* "TLSv1.3 TLS_AES_256_GCM_SHA384", or empty. */
+    str envid;             /* xtext decoded, or empty. */
+    uint64_t size;         /* Of the message: the prefix and the stored body. */
+    uint64_t header_size;  /* Of its header section, with the empty line. */
+    str header_message_id; /* The Message-ID field, for events; may be empty. */
+    str tls;               /* "TLSv1.3 TLS_AES_256_GCM_SHA384", or empty. */
+    enum lane lane;
+    str lane_why;    /* "the subject says 'verification code'"; may be empty. */
+    int8_t priority; /* PRIORITY_MIN to PRIORITY_MAX: MT-PRIORITY.  0: the usual one. */
+    enum deliver_by by;
+    instant by_deadline; /* Wall clock; 0 with BY_NONE. */
+    bool by_trace;       /* A report about every hop is wanted. */
+    instant release_at;  /* Wall clock: no attempt before it.  0: at once. */
+    /* Header fields that stand before the stored body and belong to the message: for signatures,
+     * which are only known when the body has been stored.  Whole lines, with CRLF.  Who reads the
+     * body says body_put_before(). */
+    str prefix;
     struct recipient *recipients;
     size_t recipient_count;
 };
 
 void envelope_encode(const struct envelope *envelope, struct buf *buf);
-/* The strings point into BYTES, the recipients into the arena.  ERR_CORRUPT, ERR_LIMIT. */
+/* What older versions wrote is read as well: those are LANE_PERSONAL. The strings point into BYTES,
+ * the recipients into the arena.  ERR_CORRUPT, ERR_LIMIT. */
 enum err envelope_decode(str bytes, struct arena *arena, struct envelope *envelope);

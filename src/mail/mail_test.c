@@ -38,6 +38,88 @@ an_envelope_survives_the_spool(void)
     arena_done(&arena);
 }
 
+/* As version 1 wrote it. */
+static const char version_1[] =
+    "\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+    "\x00\x00\x00\x2a\x36\xfe\x9c\x97\x17\x01\x0f\x00\x00\x00\x65\x76"
+    "\x65\x40\x65\x78\x61\x6d\x70\x6c\x65\x2e\x6f\x72\x67\x00\x00\x00"
+    "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+    "\x00\x0e\x00\x00\x00\x63\x6c\x69\x65\x6e\x74\x2e\x65\x78\x61\x6d"
+    "\x70\x6c\x65\x07\x00\x00\x00\x45\x53\x4d\x54\x50\x53\x41\x0f\x00"
+    "\x00\x00\x65\x76\x65\x40\x65\x78\x61\x6d\x70\x6c\x65\x2e\x6f\x72"
+    "\x67\x01\x01\x02\x02\x00\x00\x00\x34\x32\x00\x10\x00\x00\x00\x00"
+    "\x00\x00\x2c\x01\x00\x00\x00\x00\x00\x00\x0f\x00\x00\x00\x3c\x31"
+    "\x40\x65\x78\x61\x6d\x70\x6c\x65\x2e\x6f\x72\x67\x3e\x07\x00\x00"
+    "\x00\x54\x4c\x53\x76\x31\x2e\x33\x02\x00\x00\x00\x0f\x00\x00\x00"
+    "\x61\x6e\x6e\x40\x65\x78\x61\x6d\x70\x6c\x65\x2e\x6f\x72\x67\x16"
+    "\x00\x00\x00\x72\x66\x63\x38\x32\x32\x3b\x61\x6e\x6e\x40\x65\x78"
+    "\x61\x6d\x70\x6c\x65\x2e\x6f\x72\x67\x0a\x0f\x00\x00\x00\x62\x6f"
+    "\x62\x40\x65\x78\x61\x6d\x70\x6c\x65\x2e\x6e\x65\x74\x00\x00\x00"
+    "\x00\x00";
+
+static void
+an_envelope_of_an_older_version_is_read(void)
+{
+    str bytes = { version_1, sizeof(version_1) - 1 };
+    struct envelope read;
+    struct arena arena;
+
+    arena_init(&arena, 1000000);
+    CHECK(envelope_decode(bytes, &arena, &read) == OK);
+    CHECK(read.received_at == SECONDS(1700000000) && read.size == 4096 && read.header_size == 300);
+    CHECK(read.door == DOOR_SUBMISSION && read.ret == RETURN_HEADERS && read.recipient_count == 2);
+    CHECK_STR(read.tls, "TLSv1.3");
+    CHECK_STR(read.recipients[0].original, "rfc822;ann@example.org");
+    CHECK(read.lane == LANE_PERSONAL && read.priority == 0 && read.by == BY_NONE);
+    CHECK(read.by_deadline == 0 && read.release_at == 0 && read.prefix.len == 0);
+    for (size_t len = 0; len < bytes.len; len++)
+        CHECK(envelope_decode(str_head(bytes, len), &arena, &read) != OK);
+    arena_done(&arena);
+}
+
+static void
+an_envelope_keeps_how_it_is_to_be_handled(void)
+{
+    struct recipient recipient = { S("ann@example.org"), S(""), NOTIFY_DEFAULT };
+    struct envelope written = {
+        .lane = LANE_BULK, .lane_why = S("it has a List-Id field"), .priority = PRIORITY_MIN,
+        .by = BY_NOTIFY, .by_deadline = SECONDS(1700000060), .by_trace = true,
+        .release_at = SECONDS(1700000030), .prefix = S("X: y\r\n"), .size = 300,
+        .header_size = 200, .recipients = &recipient, .recipient_count = 1,
+    };
+    struct envelope read;
+    struct arena arena;
+    struct buf buf;
+
+    arena_init(&arena, 1000000);
+    buf_init(&buf, 100000);
+    envelope_encode(&written, &buf);
+    CHECK(envelope_decode(buf_str(&buf), &arena, &read) == OK);
+    CHECK(read.lane == LANE_BULK && read.priority == PRIORITY_MIN && read.by == BY_NOTIFY);
+    CHECK(read.by_deadline == written.by_deadline && read.by_trace);
+    CHECK(read.release_at == written.release_at);
+    CHECK_STR(read.prefix, "X: y\r\n");
+    CHECK_STR(read.lane_why, "it has a List-Id field");
+    for (size_t len = 0; len < buf.len; len++)
+        CHECK(envelope_decode(str_head(buf_str(&buf), len), &arena, &read) != OK);
+    written.header_size = 2; /* Less than the prefix alone. */
+    buf_clear(&buf);
+    envelope_encode(&written, &buf);
+    CHECK(envelope_decode(buf_str(&buf), &arena, &read) == ERR_CORRUPT);
+    buf_done(&buf);
+    arena_done(&arena);
+}
+
+static void
+lanes_have_names(void)
+{
+    enum lane lane;
+
+    for (unsigned i = 0; i < LANE_COUNT; i++)
+        CHECK(lane_parse(str_from(lane_name((enum lane)i)), &lane) && lane == (enum lane)i);
+    CHECK(!lane_parse(S("fast"), &lane) && !lane_parse(S(""), &lane));
+}
+
 static void
 progress_is_done_when_nobody_waits(void)
 {
@@ -71,6 +153,9 @@ int
 main(void)
 {
     RUN(an_envelope_survives_the_spool);
+    RUN(an_envelope_of_an_older_version_is_read);
+    RUN(an_envelope_keeps_how_it_is_to_be_handled);
+    RUN(lanes_have_names);
     RUN(progress_is_done_when_nobody_waits);
     return check_end();
 }

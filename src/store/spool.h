@@ -99,7 +99,10 @@ bool spool_has(struct spool *spool, msgid id);
 
 /* Reads bodies.  ERR_NOT_FOUND, ERR_CORRUPT.  An open body stays readable when it is forgotten. */
 WAITS enum err body_open(struct spool *spool, msgid id, struct body **body);
-uint64_t body_size(const struct body *body);
+/* PREFIX, which lives as long as the body, stands before the stored bytes from now on: it counts in
+ * offsets, sizes and views.  Before the first read, and once. */
+void body_put_before(struct body *body, str prefix);
+uint64_t body_size(const struct body *body); /* Prefix and all. */
 /* All of it, where it is still in memory; else empty. */
 str body_view(const struct body *body);
 /* Up to SIZE bytes from OFFSET; *GOT is less only at the end of the body.  A body that is read from

@@ -17,13 +17,16 @@
 #include <string.h>
 
 enum {
-    BODY_CACHED_MAX = 32768
+    BODY_CACHED_MAX = 32768,
+    BODY_JOINED_MAX = 262144 /* Copied once more, so that it can be sent in one piece. */
 };
 
 struct body {
     struct spool *spool;
     msgid id;
     uint64_t size;
+    str prefix;          /* Before the stored bytes, which SIZE counts. */
+    char *joined;        /* Prefix and fresh body in one piece, or NULL. */
     struct fresh *fresh; /* The body in memory, or NULL. */
     char *cache;         /* Head and body, or NULL. */
     int file;            /* -1: in the log. */
@@ -235,10 +238,24 @@ body_open(struct spool *spool, msgid id, struct body **opened)
     return OK;
 }
 
+void
+body_put_before(struct body *body, str prefix)
+{
+    must(!body->prefix.len);
+    body->prefix = prefix;
+    if (!prefix.len || !body->fresh || body->size > BODY_JOINED_MAX)
+        return;
+    body->joined = malloc(prefix.len + (size_t)body->size);
+    must(body->joined);
+    memcpy(body->joined, prefix.ptr, prefix.len);
+    if (body->size)
+        memcpy(body->joined + prefix.len, fresh_body(body->fresh).ptr, (size_t)body->size);
+}
+
 uint64_t
 body_size(const struct body *body)
 {
-    return body->size;
+    return body->prefix.len + body->size;
 }
 
 /* A piece of a body on its way from a file. */
@@ -298,11 +315,13 @@ read_from_log(struct body *body, uint64_t offset, void *bytes, size_t size)
 str
 body_view(const struct body *body)
 {
-    return body->fresh ? fresh_body(body->fresh) : (str){};
+    if (body->joined)
+        return (str){ body->joined, body->prefix.len + (size_t)body->size };
+    return body->fresh && !body->prefix.len ? fresh_body(body->fresh) : (str){};
 }
 
-enum err
-body_read(struct body *body, uint64_t offset, void *bytes, size_t size, size_t *got)
+WAITS static enum err
+read_stored(struct body *body, uint64_t offset, void *bytes, size_t size, size_t *got)
 {
     enum err e = OK;
 
@@ -329,6 +348,25 @@ body_read(struct body *body, uint64_t offset, void *bytes, size_t size, size_t *
     return OK;
 }
 
+enum err
+body_read(struct body *body, uint64_t offset, void *bytes, size_t size, size_t *got)
+{
+    size_t head = 0;
+    size_t rest = 0;
+    enum err e = OK;
+
+    if (offset < body->prefix.len) {
+        head = MIN(size, body->prefix.len - (size_t)offset);
+        memcpy(bytes, body->prefix.ptr + offset, head);
+    }
+    if (size > head)
+        e = read_stored(body, offset + head - body->prefix.len, (char *)bytes + head, size - head,
+                        &rest);
+    if (!e)
+        *got = head + rest;
+    return e;
+}
+
 void
 body_close(struct body *body)
 {
@@ -351,6 +389,7 @@ body_close(struct body *body)
     }
     if (body->file >= 0)
         spool->disk->close(spool->disk, body->file);
+    free(body->joined);
     free(body->cache);
     free(body);
 }
