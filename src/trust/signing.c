@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* signing.c: one hash of the body, and a signature by each key that is active.
+ *
+ * RSA and Ed25519 both sign (RFC 8463 3): a verifier that knows only the older one still finds it.
+ * The canonical form is relaxed for both parts, since hosts on the way fold fields again and
+ * trim lines.
+ */
+#include "trust/signing.h"
+
+#include "base/must.h"
+#include "trust/dkim_sign.h"
+#include "trust/keyring.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct signing {
+    struct signers signers;
+    struct dkim_body body;
+    char name[400];
+    size_t header_size;
+    char header[];
+};
+
+enum err
+signing_begin(struct keyring *keyring, str from_domain, str header, struct signing **result)
+{
+    struct signers signers;
+    struct signing *signing;
+
+    *result = NULL;
+    keyring_signers(keyring, from_domain, &signers);
+    if (!signers.count) {
+        signers_done(&signers);
+        return OK;
+    }
+    signing = malloc(sizeof(*signing) + header.len);
+    if (!signing) {
+        signers_done(&signers);
+        return ERR_LIMIT;
+    }
+    signing->signers = signers;
+    signing->header_size = header.len;
+    memcpy(signing->header, header.ptr, header.len);
+    snprintf(signing->name, sizeof(signing->name), "d=%.*s s=%.*s",
+             STR_ARG(signers.items[0].domain), STR_ARG(signers.items[0].selector));
+    dkim_body_init(&signing->body, DKIM_RELAXED);
+    *result = signing;
+    return OK;
+}
+
+void
+signing_add(struct signing *signing, str bytes)
+{
+    if (signing)
+        dkim_body_add(&signing->body, bytes);
+}
+
+enum err
+signing_end(struct signing *signing, instant now, struct buf *fields)
+{
+    uint8_t hash[DKIM_HASH_SIZE];
+    size_t before = fields->len;
+    enum err e = OK;
+
+    if (!signing)
+        return OK;
+    dkim_body_end(&signing->body, hash);
+    for (size_t i = 0; !e && i < signing->signers.count; i++) {
+        const struct signer *signer = &signing->signers.items[i];
+        struct dkim_options options = {
+            .domain = signer->domain,
+            .selector = signer->selector,
+            .header = DKIM_RELAXED,
+            .body = DKIM_RELAXED,
+            .signed_at = now,
+        };
+        e = dkim_sign(signer->key, &options, (str){ signing->header, signing->header_size }, hash,
+                      fields);
+    }
+    if (e)
+        fields->len = before;
+    return e;
+}
+
+str
+signing_name(const struct signing *signing)
+{
+    return signing ? str_from(signing->name) : S("");
+}
+
+void
+signing_free(struct signing *signing)
+{
+    if (!signing)
+        return;
+    dkim_body_done(&signing->body);
+    signers_done(&signing->signers);
+    free(signing);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* signing.h: the signatures of one message, made while its body streams by.
+ *
+ * Its fields stand before all others, and are known only when the last byte of the body has been
+ * seen: the caller keeps them apart and sends them first.
+ */
+#pragma once
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/instant.h"
+#include "base/str.h"
+
+struct keyring;
+struct signing;
+
+enum {
+    /* All signatures of one message. */
+    SIGNING_FIELDS_MAX = 16 * 1024,
+};
+
+/* For a message from FROM_DOMAIN (of its From field, A-labels, lower case) whose header section,
+ * with its empty line, is HEADER, as it will leave; copied.  NULL in *SIGNING when no key signs for
+ * this domain: the other calls take that.  ERR_LIMIT. */
+enum err signing_begin(struct keyring *keyring, str from_domain, str header,
+                       struct signing **signing);
+/* The body, in any pieces. */
+void signing_add(struct signing *signing, str bytes);
+/* Appends the DKIM-Signature fields to FIELDS.  ERR_LIMIT when the section repeats more fields than
+ * a signature can name; ERR_SYNTAX when there is no From.  FIELDS is unchanged then. */
+enum err signing_end(struct signing *signing, instant now, struct buf *fields);
+/* Which key it is made with: "d=example.org s=2026a", for records; empty for NULL. */
+str signing_name(const struct signing *signing);
+void signing_free(struct signing *signing); /* NULL is fine. */

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* signing_test.c: what is signed, and by how many. */
+#include "trust/signing.h"
+
+#include "store/temp_dir.h"
+#include "trust/keyring.h"
+
+#include "check.h"
+
+static struct temp_dir dir;
+static struct keyring *keyring;
+
+static void
+begin(void)
+{
+    temp_dir_make(&dir);
+    must(keyring_open(dir.path, &keyring, NULL) == OK);
+}
+
+static void
+end(void)
+{
+    keyring_close(take(keyring));
+    temp_dir_remove(&dir);
+}
+
+static void
+add_active(const char *selector, const char *algorithm)
+{
+    CHECK(keyring_add(keyring, S("example.org"), str_from(selector), str_from(algorithm), 0,
+                      NULL) == OK);
+    CHECK(keyring_set_state(keyring, S("example.org"), str_from(selector), KEY_ACTIVE, 0, NULL) ==
+          OK);
+}
+
+static const char header[] = "From: ann@example.org\r\nSubject: hello\r\n\r\n";
+
+static size_t
+count_of(str text, const char *what)
+{
+    size_t count = 0;
+    ssize_t at;
+
+    while ((at = str_find_str(text, str_from(what))) >= 0) {
+        count++;
+        text = str_skip(text, (size_t)at + 1);
+    }
+    return count;
+}
+
+static void
+rsa_and_ed25519_sign_together(void)
+{
+    struct signing *signing;
+    struct buf fields;
+
+    begin();
+    add_active("ed", "ed25519");
+    add_active("rs", "rsa");
+    buf_init(&fields, SIGNING_FIELDS_MAX);
+    CHECK(signing_begin(keyring, S("example.org"), str_from(header), &signing) == OK);
+    CHECK_STR(signing_name(signing), "d=example.org s=ed");
+    signing_add(signing, S("Hello\r\n"));
+    CHECK(signing_end(signing, SECONDS(1764201600LL), &fields) == OK);
+    CHECK(count_of(buf_str(&fields), "DKIM-Signature: v=1; a=ed25519-sha256;") == 1);
+    CHECK(count_of(buf_str(&fields), "DKIM-Signature: v=1; a=rsa-sha256;") == 1);
+    CHECK(count_of(buf_str(&fields), "t=1764201600;") == 2);
+    signing_free(signing);
+    buf_done(&fields);
+    end();
+}
+
+static void
+without_a_key_nothing_is_done(void)
+{
+    struct signing *signing;
+    struct buf fields;
+
+    begin();
+    buf_init(&fields, SIGNING_FIELDS_MAX);
+    CHECK(signing_begin(keyring, S("example.org"), str_from(header), &signing) == OK);
+    CHECK(!signing);
+    signing_add(signing, S("Hello\r\n"));
+    CHECK(signing_end(signing, 0, &fields) == OK && fields.len == 0);
+    CHECK_STR(signing_name(signing), "");
+    signing_free(signing);
+    end();
+}
+
+static void
+a_section_that_cannot_be_named_is_not_half_signed(void)
+{
+    struct signing *signing;
+    struct buf section, fields;
+
+    begin();
+    add_active("ed", "ed25519");
+    buf_init(&section, 100000);
+    buf_add(&section, S("From: ann@example.org\r\n"));
+    for (unsigned i = 0; i < 200; i++)
+        buf_add(&section, S("References: <a@b>\r\n"));
+    buf_add(&section, S("\r\n"));
+    buf_init(&fields, SIGNING_FIELDS_MAX);
+    CHECK(signing_begin(keyring, S("example.org"), buf_str(&section), &signing) == OK);
+    CHECK(signing_end(signing, 0, &fields) == ERR_LIMIT);
+    CHECK(fields.len == 0);
+    signing_free(signing);
+    buf_done(&section);
+    buf_done(&fields);
+    end();
+}
+
+int
+main(void)
+{
+    RUN(rsa_and_ed25519_sign_together);
+    RUN(without_a_key_nothing_is_done);
+    RUN(a_section_that_cannot_be_named_is_not_half_signed);
+    return check_end();
+}
