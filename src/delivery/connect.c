@@ -253,9 +253,10 @@ enter_site(struct attempt *a, const struct route_hosts *hosts)
     bool joined = true;
 
     pthread_mutex_lock(&queue->lock);
-    site = schedule_bind(&queue->schedule, runner->batch.target, str_from(hosts->site));
+    site = schedule_bind(&queue->schedule, runner->batch.target, str_from(hosts->site), S(""));
     if (site != runner->site) {
-        joined = list_is_empty(&site->idle) && schedule_site_join(&queue->schedule, site);
+        joined =
+            list_is_empty(&site->idle) && schedule_site_join(&queue->schedule, site, clock_now());
         if (joined) {
             schedule_site_release(&queue->schedule, runner->site);
             runner->site = site;

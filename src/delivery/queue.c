@@ -219,8 +219,8 @@ queue_feed_idle(struct queue *queue, struct schedule_site *site)
         struct runner *runner = take_idle(site, loop);
         if (!runner)
             break;
-        runner->has_batch =
-            schedule_take(&queue->schedule, site, MIN(max, FEED_BATCH_MAX), &runner->batch);
+        runner->has_batch = schedule_take(&queue->schedule, site, MIN(max, FEED_BATCH_MAX),
+                                          clock_now(), &runner->batch);
         must(runner->has_batch);
         bell_ring(&runner->bell);
     }
@@ -292,12 +292,20 @@ static struct schedule_message *
 add_message(struct queue *queue, const struct envelope *envelope, const struct progress *progress,
             const str *keys)
 {
+    struct schedule_facts facts = {
+        .id = envelope->id,
+        .received_at = envelope->received_at,
+        .not_before = envelope->release_at,
+        .expires = envelope->by == BY_RETURN ? envelope->by_deadline : 0,
+        .sender = sender_hash(envelope),
+        .lane = envelope->lane,
+        .priority = envelope->priority,
+        .is_report = envelope->door == DOOR_BOUNCE,
+    };
     struct schedule_message *message;
     instant now = clock_now();
 
-    message =
-        schedule_add(&queue->schedule, envelope->id, envelope->received_at, sender_hash(envelope),
-                     envelope->door == DOOR_BOUNCE, (uint32_t)envelope->recipient_count);
+    message = schedule_add(&queue->schedule, &facts, (uint32_t)envelope->recipient_count);
     for (uint32_t i = 0; message && i < envelope->recipient_count; i++)
         place_row(queue, message, i, progress, keys[i], now);
     return message;
@@ -479,7 +487,7 @@ take_sites(struct queue *queue, struct schedule_site **sites, size_t max)
         queue_feed_idle(queue, first);
         if (!schedule_site_has_work(first))
             continue;
-        sites[count] = schedule_take_site(&queue->schedule);
+        sites[count] = schedule_take_site(&queue->schedule, clock_now());
         if (!sites[count])
             break;
         count++;

@@ -52,9 +52,9 @@ take_work(struct runner *runner)
     if (schedule_is_crowded(&queue->schedule) && sent >= SHARE_WHEN_CROWDED)
         return false;
     refresh_config(runner);
-    runner->has_batch =
-        schedule_take(&queue->schedule, runner->site,
-                      MAX(runner->config->delivery.recipients_per_transaction, 1U), &runner->batch);
+    runner->has_batch = schedule_take(&queue->schedule, runner->site,
+                                      MAX(runner->config->delivery.recipients_per_transaction, 1U),
+                                      clock_now(), &runner->batch);
     return runner->has_batch;
 }
 

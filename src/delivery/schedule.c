@@ -55,6 +55,7 @@ schedule_done(struct schedule *schedule)
     }
     for (size_t at = 0; map_next(&schedule->sites, &at, &key, &value);) {
         free(((struct schedule_site *)value)->key);
+        free(((struct schedule_site *)value)->source);
         free(value);
     }
     map_done(&schedule->targets);
@@ -123,26 +124,29 @@ schedule_next_message(const struct schedule *schedule, struct schedule_message *
 }
 
 struct schedule_message *
-schedule_add(struct schedule *schedule, msgid id, instant received_at, uint64_t sender,
-             bool is_report, uint32_t row_count)
+schedule_add(struct schedule *schedule, const struct schedule_facts *facts, uint32_t row_count)
 {
     struct schedule_message *message;
     size_t bucket;
 
-    if (schedule_find(schedule, id))
+    if (schedule_find(schedule, facts->id))
         return NULL;
     if (schedule->message_count >= schedule->bucket_count)
         grow_buckets(schedule);
     message = calloc(1, sizeof(*message) + row_count * sizeof(struct schedule_row));
     must(message);
-    message->id = id;
-    message->received_at = received_at;
-    message->sender = sender;
-    message->is_report = is_report;
+    message->id = facts->id;
+    message->received_at = facts->received_at;
+    message->not_before = facts->not_before;
+    message->expires = facts->expires;
+    message->sender = facts->sender;
+    message->lane = (uint8_t)facts->lane;
+    message->priority = facts->priority;
+    message->is_report = facts->is_report;
     message->row_count = row_count;
     message->waiting = row_count;
     message->users = 1;
-    bucket = bucket_of(schedule, id);
+    bucket = bucket_of(schedule, facts->id);
     message->next = schedule->buckets[bucket];
     schedule->buckets[bucket] = message;
     schedule->message_count++;
@@ -178,11 +182,12 @@ site_free_if_idle(struct schedule *schedule, struct schedule_site *site)
     list_remove(&site->runnable);
     map_remove(&schedule->sites, str_from(site->key));
     free(site->key);
+    free(site->source);
     free(site);
 }
 
 static struct schedule_site *
-site_get(struct schedule *schedule, str key)
+site_get(struct schedule *schedule, str key, str source)
 {
     struct schedule_site *site = map_get(&schedule->sites, key);
 
@@ -191,6 +196,7 @@ site_get(struct schedule *schedule, str key)
     site = calloc(1, sizeof(*site));
     must(site);
     site->key = str_dup(key);
+    site->source = str_dup(source);
     site->limit = schedule->limits.site_slots;
     list_init(&site->targets);
     list_init(&site->idle);
@@ -267,7 +273,7 @@ target_get(struct schedule *schedule, str key)
     target->key = str_dup(key);
     for (size_t i = 0; i < SCHEDULE_TURNS; i++)
         list_init(&target->turns[i]);
-    target->site = site_get(schedule, key);
+    target->site = site_get(schedule, key, S(""));
     target->site->target_count++;
     must(map_put(&schedule->targets, key, target) == OK);
     return target;
@@ -282,10 +288,10 @@ schedule_target_release(struct schedule *schedule, struct schedule_target *targe
 }
 
 struct schedule_site *
-schedule_bind(struct schedule *schedule, struct schedule_target *target, str key)
+schedule_bind(struct schedule *schedule, struct schedule_target *target, str key, str source)
 {
     struct schedule_site *old = target->site;
-    struct schedule_site *site = site_get(schedule, key);
+    struct schedule_site *site = site_get(schedule, key, source);
 
     if (site == old)
         return site;
@@ -307,7 +313,9 @@ schedule_bind(struct schedule *schedule, struct schedule_target *target, str key
 instant
 schedule_expiry(const struct schedule *schedule, const struct schedule_message *message)
 {
-    return message->received_at +
+    if (message->expires)
+        return message->expires;
+    return MAX(message->received_at, message->not_before) +
            (message->is_report ? schedule->limits.bounce_expire : schedule->limits.expire);
 }
 
@@ -324,8 +332,9 @@ row_deadline(const struct schedule *schedule, const struct schedule_row *row)
         expiry = MAX(expiry, row->due + HOURS(1));
     if (schedule->limits.warn == 0 || row->delay_reported || row->message->is_report)
         return expiry;
-    return MIN(expiry, MAX(row->message->received_at + schedule->limits.warn,
-                           row->attempts == 0 ? row->due + HOURS(1) : 0));
+    return MIN(expiry,
+               MAX(MAX(row->message->received_at, row->message->not_before) + schedule->limits.warn,
+                   row->attempts == 0 ? row->due + HOURS(1) : 0));
 }
 
 static void
@@ -397,6 +406,7 @@ schedule_add_row(struct schedule *schedule, struct schedule_message *message, ui
     target_use(schedule, row->target);
     row->target->rows++;
     row->due = start->attempts == 0 ? MAX(start->due, now) : start->due;
+    row->due = MAX(row->due, message->not_before);
     row->attempts = start->attempts;
     row->held = start->held;
     row->delay_reported = start->delay_reported;
@@ -527,11 +537,12 @@ schedule_due(const struct schedule *schedule)
 /* --- Turns. */
 
 struct schedule_site *
-schedule_take_site(struct schedule *schedule)
+schedule_take_site(struct schedule *schedule, instant now)
 {
     struct schedule_site *site;
     struct link *first;
 
+    (void)now;
     if (schedule->running >= schedule->limits.slots)
         return NULL;
     first = list_pop(&schedule->runnable);
@@ -555,7 +566,7 @@ next_turn(struct schedule_target *target)
 }
 
 bool
-schedule_take(struct schedule *schedule, struct schedule_site *site, unsigned max,
+schedule_take(struct schedule *schedule, struct schedule_site *site, unsigned max, instant now,
               struct schedule_batch *batch)
 {
     struct schedule_target *target;
@@ -565,7 +576,7 @@ schedule_take(struct schedule *schedule, struct schedule_site *site, unsigned ma
         return false;
     target = CONTAINER_OF(site->targets.next, struct schedule_target, link);
     turn = next_turn(target);
-    *batch = (struct schedule_batch){ .target = target };
+    *batch = (struct schedule_batch){ .target = target, .taken_at = now };
     batch->message = CONTAINER_OF(turn->next, struct schedule_row, link)->message;
     batch->message->users++;
     target->users++;
@@ -597,8 +608,9 @@ schedule_site_release(struct schedule *schedule, struct schedule_site *site)
 }
 
 bool
-schedule_site_join(struct schedule *schedule, struct schedule_site *site)
+schedule_site_join(struct schedule *schedule, struct schedule_site *site, instant now)
 {
+    (void)now;
     if (site->paused_until != 0 || site->running >= site->limit)
         return false;
     site->running++;
@@ -616,8 +628,9 @@ schedule_is_crowded(const struct schedule *schedule)
 /* --- What a site teaches. */
 
 void
-schedule_site_succeeded(struct schedule *schedule, struct schedule_site *site)
+schedule_site_succeeded(struct schedule *schedule, struct schedule_site *site, instant now)
 {
+    (void)now;
     site->failures = 0;
     site->works = true;
     site->reason[0] = '\0';
@@ -628,14 +641,20 @@ schedule_site_succeeded(struct schedule *schedule, struct schedule_site *site)
     }
 }
 
-instant
-schedule_site_failed(struct schedule *schedule, struct schedule_site *site, str reason, instant now)
+static void
+site_reason(struct schedule_site *site, str reason)
 {
     size_t len = MIN(reason.len, sizeof(site->reason) - 1);
 
     for (size_t i = 0; i < len; i++)
         site->reason[i] = reason.ptr[i];
     site->reason[len] = '\0';
+}
+
+instant
+schedule_site_failed(struct schedule *schedule, struct schedule_site *site, str reason, instant now)
+{
+    site_reason(site, reason);
     site->successes = 0;
     if (site->paused_until != 0)
         return site->paused_until;
@@ -653,6 +672,63 @@ schedule_site_failed(struct schedule *schedule, struct schedule_site *site, str 
     heap_set(&schedule->pauses, &site->timer, site->paused_until);
     site_update(schedule, site);
     return site->paused_until;
+}
+
+void
+schedule_site_pace(struct schedule *schedule, struct schedule_site *site, const struct pace *pace)
+{
+    if (pace_eq(&site->pace, pace))
+        return;
+    site->pace = *pace;
+    if (pace->connections)
+        site->limit = MIN(site->limit, pace->connections);
+    site_update(schedule, site);
+}
+
+void
+schedule_site_group(struct schedule *schedule, struct schedule_site *site,
+                    enum schedule_scope scope, str name, const struct pace *pace)
+{
+    (void)scope;
+    if (name.len && pace->connections)
+        site->limit = MIN(site->limit, pace->connections);
+    site_update(schedule, site);
+}
+
+instant
+schedule_site_slow(struct schedule *schedule, struct schedule_site *site, enum schedule_scope scope,
+                   str reason, instant now)
+{
+    (void)scope;
+    return schedule_site_failed(schedule, site, reason, now);
+}
+
+instant
+schedule_site_rate_limited(struct schedule *schedule, struct schedule_site *site,
+                           enum schedule_scope scope, instant taken_at, str reason, instant now)
+{
+    (void)taken_at;
+    schedule_site_pause(schedule, site, scope, now + MINUTES(1), reason);
+    return now + MINUTES(1);
+}
+
+void
+schedule_site_pause(struct schedule *schedule, struct schedule_site *site,
+                    enum schedule_scope scope, instant until, str reason)
+{
+    (void)scope;
+    site_reason(site, reason);
+    site->paused_until = MAX(until, site->paused_until);
+    heap_set(&schedule->pauses, &site->timer, site->paused_until);
+    site_update(schedule, site);
+}
+
+instant
+schedule_site_throttled_until(const struct schedule *schedule, const struct schedule_site *site,
+                              instant now)
+{
+    (void)schedule;
+    return site->paused_until > now ? site->paused_until : 0;
 }
 
 void

@@ -26,6 +26,8 @@
 #include "base/msgid.h"
 #include "base/rand.h"
 #include "base/str.h"
+#include "delivery/pace.h"
+#include "mail/lane.h"
 
 enum {
     SCHEDULE_TURNS = 16,
@@ -72,11 +74,15 @@ struct schedule_message {
     msgid id;
     struct schedule_message *next; /* In its bucket. */
     instant received_at;
-    uint64_t sender;  /* Hash of the account or the sender's domain. */
-    void *results;    /* The owner's: outcomes that wait to be written. */
-    uint32_t waiting; /* Rows that are not done. */
-    uint32_t users;   /* Deliveries and settlements that hold on to it. */
+    instant not_before; /* 0: at once. */
+    instant expires;    /* 0: as the limits say. */
+    uint64_t sender;    /* Hash of the account or the sender's domain. */
+    void *results;      /* The owner's: outcomes that wait to be written. */
+    uint32_t waiting;   /* Rows that are not done. */
+    uint32_t users;     /* Deliveries and settlements that hold on to it. */
     uint32_t row_count;
+    uint8_t lane; /* enum lane */
+    int8_t priority;
     bool is_report;
     bool settling; /* The owner's. */
     bool untold;   /* The owner's: a note must be written before it may be forgotten. */
@@ -86,6 +92,8 @@ struct schedule_message {
 /* Connections that can be shared. */
 struct schedule_site {
     char *key;
+    char *source;           /* The name of the source of ours; "": the usual one. */
+    struct pace pace;       /* What is said of it. */
     struct link targets;    /* With ready rows. */
     struct link runnable;   /* In schedule.runnable. */
     struct link idle;       /* Of the owner: connections that wait for work. */
@@ -140,6 +148,19 @@ struct schedule_batch {
     struct schedule_target *target;   /* With a user more: schedule_target_release(). */
     struct link rows;
     unsigned count;
+    instant taken_at;
+};
+
+/* What is known of a message when it comes. */
+struct schedule_facts {
+    msgid id;
+    instant received_at;
+    instant not_before; /* FUTURERELEASE; 0: at once. */
+    instant expires;    /* Its own end (DELIVERBY); 0: as the limits say. */
+    uint64_t sender;    /* Hash of the account or the sender's domain. */
+    enum lane lane;     /* Zero is LANE_CODE: always say it. */
+    int8_t priority;    /* MT-PRIORITY, -9 to 9. */
+    bool is_report;
 };
 
 /* What is known of a row when it comes. */
@@ -156,8 +177,8 @@ void schedule_done(struct schedule *schedule);
 
 /* A new message with ROW_COUNT rows, each of which is then placed by schedule_add_row() or counted
  * out by schedule_skip_row().  NULL if the id is there already.  The message has one user. */
-struct schedule_message *schedule_add(struct schedule *schedule, msgid id, instant received_at,
-                                      uint64_t sender, bool is_report, uint32_t row_count);
+struct schedule_message *schedule_add(struct schedule *schedule, const struct schedule_facts *facts,
+                                      uint32_t row_count);
 void schedule_add_row(struct schedule *schedule, struct schedule_message *message, uint32_t index,
                       str target, const struct schedule_start *start, instant now);
 void schedule_skip_row(struct schedule *schedule, struct schedule_message *message, uint32_t index);
@@ -177,28 +198,65 @@ instant schedule_due(const struct schedule *schedule);
 instant schedule_expiry(const struct schedule *schedule, const struct schedule_message *message);
 
 /* A site whose turn it is, with one of its slots taken; NULL when there is none. */
-struct schedule_site *schedule_take_site(struct schedule *schedule);
+struct schedule_site *schedule_take_site(struct schedule *schedule, instant now);
 /* Whether ready rows of SITE could go out through a slot that the caller has. */
 bool schedule_site_has_work(const struct schedule_site *site);
 /* The next rows of one message, at most MAX.  False when SITE has none, or is pausing. */
-bool schedule_take(struct schedule *schedule, struct schedule_site *site, unsigned max,
+bool schedule_take(struct schedule *schedule, struct schedule_site *site, unsigned max, instant now,
                    struct schedule_batch *batch);
 void schedule_site_release(struct schedule *schedule, struct schedule_site *site);
-/* Another slot of SITE, for a batch whose target moved there; false when it has none now. */
-bool schedule_site_join(struct schedule *schedule, struct schedule_site *site);
+/* Another slot of SITE, for a batch whose target moved there; false when it has none now, or may
+ * not send now. */
+bool schedule_site_join(struct schedule *schedule, struct schedule_site *site, instant now);
 /* Others wait for a slot and none is left: a delivery that has had its share should give way. */
 bool schedule_is_crowded(const struct schedule *schedule);
 
-/* TARGET belongs to the site named KEY: its ready rows go there. */
+/* TARGET belongs to the site named KEY, reached from SOURCE ("": the usual one): its ready rows go
+ * there. */
 struct schedule_site *schedule_bind(struct schedule *schedule, struct schedule_target *target,
-                                    str key);
-void schedule_site_succeeded(struct schedule *schedule, struct schedule_site *site);
-/* No connection, or no service.  Beside working connections it lowers the limit; alone, or again
- * and again, the site pauses with growing length.  Returns when it may be tried again. */
+                                    str key, str source);
+
+/* Groups of sites with limits of their own. */
+enum schedule_scope {
+    SCOPE_SITE,
+    SCOPE_PROVIDER,     /* All sites of a provider, from one source of ours. */
+    SCOPE_PROVIDER_ALL, /* The same from all sources together. */
+    SCOPE_SOURCE,       /* All that goes out from a source. */
+    SCOPE_COUNT
+};
+/* What is said of SITE itself.  Cheap when it is what was said before. */
+void schedule_site_pace(struct schedule *schedule, struct schedule_site *site,
+                        const struct pace *pace);
+/* SITE belongs to the group NAME of SCOPE (not SCOPE_SITE), which has PACE; an empty NAME: to none.
+ * Cheap when nothing changes. */
+void schedule_site_group(struct schedule *schedule, struct schedule_site *site,
+                         enum schedule_scope scope, str name, const struct pace *pace);
+
+/* What a site teaches.  A message went through. */
+void schedule_site_succeeded(struct schedule *schedule, struct schedule_site *site, instant now);
+/* No connection, or no service: refused, silent, cut.  Beside working connections it lowers the
+ * limit; alone, or again and again, the site pauses with growing length.  Returns when it may be
+ * tried again: NOW or before means at once, and the rows can go back (schedule_row_return()). */
 instant schedule_site_failed(struct schedule *schedule, struct schedule_site *site, str reason,
                              instant now);
-/* Ends the pause of SITE by an operator's wish. */
+/* It says that there are too many connections: one less of those in use, at the group of SCOPE.
+ * The only one: it pauses.  Returns as schedule_site_failed(). */
+instant schedule_site_slow(struct schedule *schedule, struct schedule_site *site,
+                           enum schedule_scope scope, str reason, instant now);
+/* It says that too many messages came.  What went through is the rate from now on, with careful
+ * growth.  TAKEN_AT: when the batch was taken (batch.taken_at), so that what was under way already
+ * when a refusal came teaches nothing twice.  Returns as schedule_site_failed(). */
+instant schedule_site_rate_limited(struct schedule *schedule, struct schedule_site *site,
+                                   enum schedule_scope scope, instant taken_at, str reason,
+                                   instant now);
+/* Nothing more until UNTIL. */
+void schedule_site_pause(struct schedule *schedule, struct schedule_site *site,
+                         enum schedule_scope scope, instant until, str reason);
+/* Ends the pauses of SITE by an operator's wish. */
 void schedule_site_wake(struct schedule *schedule, struct schedule_site *site);
+/* Until when SITE may not send, though it is well: 0 when it may. */
+instant schedule_site_throttled_until(const struct schedule *schedule,
+                                      const struct schedule_site *site, instant now);
 
 /* Ends of RUNNING rows.  The row is out of any batch before. */
 void schedule_row_done(struct schedule *schedule, struct schedule_row *row);

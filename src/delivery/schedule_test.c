@@ -32,8 +32,10 @@ add(struct schedule *schedule, unsigned number, uint64_t sender, const char *tar
     instant now)
 {
     struct schedule_start start = { .due = now };
-    struct schedule_message *message =
-        schedule_add(schedule, id_of(number), now, sender, false, rows);
+    struct schedule_facts facts = {
+        .id = id_of(number), .received_at = now, .sender = sender, .lane = LANE_PERSONAL
+    };
+    struct schedule_message *message = schedule_add(schedule, &facts, rows);
 
     for (unsigned i = 0; i < rows; i++)
         schedule_add_row(schedule, message, i, str_from(target), &start, now);
@@ -58,7 +60,7 @@ deliver(struct schedule *schedule, struct schedule_site *site, unsigned max)
     unsigned number;
     struct link *link;
 
-    if (!schedule_take(schedule, site, max, &batch))
+    if (!schedule_take(schedule, site, max, T0, &batch))
         return 0;
     memcpy(&number, batch.message->id.bytes, sizeof(number));
     while ((link = list_pop(&batch.rows)))
@@ -78,8 +80,8 @@ recipients_of_one_message_go_together(void)
 
     schedule_init(&schedule, &limits, 1);
     add(&schedule, 1, 7, "mx:example.org", 100, T0);
-    site = schedule_take_site(&schedule);
-    CHECK(site && schedule_take(&schedule, site, 60, &batch));
+    site = schedule_take_site(&schedule, T0);
+    CHECK(site && schedule_take(&schedule, site, 60, T0, &batch));
     CHECK(batch.count == 60);
     while ((link = list_pop(&batch.rows)))
         schedule_row_done(&schedule, CONTAINER_OF(link, struct schedule_row, link));
@@ -103,7 +105,7 @@ a_newsletter_delays_another_sender_by_one_message(void)
     for (unsigned i = 1; i <= 100; i++)
         add(&schedule, i, 1, "mx:example.org", 1, T0);
     add(&schedule, 1000, 2, "mx:example.org", 1, T0);
-    site = schedule_take_site(&schedule);
+    site = schedule_take_site(&schedule, T0);
     for (unsigned i = 0; i < COUNT_OF(order); i++)
         order[i] = deliver(&schedule, site, 50);
     CHECK(order[0] == 1000 || order[1] == 1000);
@@ -122,21 +124,21 @@ sites_take_turns_and_have_a_ceiling_of_connections(void)
     for (unsigned i = 1; i <= 10; i++)
         add(&schedule, i, i, "mx:big.example", 1, T0);
     add(&schedule, 20, 20, "mx:small.example", 1, T0);
-    first = schedule_take_site(&schedule);
-    second = schedule_take_site(&schedule);
-    third = schedule_take_site(&schedule);
+    first = schedule_take_site(&schedule, T0);
+    second = schedule_take_site(&schedule, T0);
+    third = schedule_take_site(&schedule, T0);
     CHECK_STR(str_from(first->key), "mx:big.example");
     CHECK_STR(str_from(second->key), "mx:small.example");
     CHECK_STR(str_from(third->key), "mx:big.example");
-    fourth = schedule_take_site(&schedule);
+    fourth = schedule_take_site(&schedule, T0);
     CHECK(fourth == second);
-    CHECK(!schedule_take_site(&schedule));
+    CHECK(!schedule_take_site(&schedule, T0));
     CHECK(deliver(&schedule, second, 50) == 20);
     CHECK(deliver(&schedule, second, 50) == 0);
     schedule_site_release(&schedule, fourth);
     schedule_site_release(&schedule, second);
     schedule_site_release(&schedule, third);
-    CHECK(schedule_take_site(&schedule) == first);
+    CHECK(schedule_take_site(&schedule, T0) == first);
     schedule_site_release(&schedule, first);
     schedule_site_release(&schedule, first);
     schedule_done(&schedule);
@@ -155,8 +157,8 @@ a_dead_site_pauses_without_delaying_others(void)
     for (unsigned i = 1; i <= 5; i++)
         add(&schedule, i, i, "mx:dead.example", 1, T0);
     add(&schedule, 20, 20, "mx:alive.example", 1, T0);
-    dead = schedule_take_site(&schedule);
-    CHECK(schedule_take(&schedule, dead, 50, &batch));
+    dead = schedule_take_site(&schedule, T0);
+    CHECK(schedule_take(&schedule, dead, 50, T0, &batch));
     until = schedule_site_failed(&schedule, dead, S("connection refused"), T0);
     CHECK(until >= T0 + MINUTES(4) && until <= T0 + MINUTES(6));
     row = first_row(&batch);
@@ -164,15 +166,15 @@ a_dead_site_pauses_without_delaying_others(void)
     schedule_row_defer(&schedule, row, schedule_retry_at(&schedule, row->attempts, T0), T0);
     schedule_message_release(&schedule, batch.message);
     schedule_target_release(&schedule, batch.target);
-    CHECK(!schedule_take(&schedule, dead, 50, &batch));
+    CHECK(!schedule_take(&schedule, dead, 50, T0, &batch));
     schedule_site_release(&schedule, dead);
-    alive = schedule_take_site(&schedule);
+    alive = schedule_take_site(&schedule, T0);
     CHECK(alive != dead && deliver(&schedule, alive, 50) == 20);
-    CHECK(!schedule_take_site(&schedule));
+    CHECK(!schedule_take_site(&schedule, T0));
     schedule_site_release(&schedule, alive);
     CHECK(schedule_due(&schedule) <= until);
     schedule_tick(&schedule, until);
-    CHECK(schedule_take_site(&schedule) == dead);
+    CHECK(schedule_take_site(&schedule, T0) == dead);
     until = schedule_site_failed(&schedule, dead, S("connection refused"), until);
     CHECK(until > T0 + MINUTES(12));
     schedule_site_release(&schedule, dead);
@@ -206,8 +208,8 @@ a_recipient_is_reported_late_and_then_over(void)
 
     schedule_init(&schedule, &limits, 1);
     add(&schedule, 1, 1, "mx:slow.example", 1, T0);
-    site = schedule_take_site(&schedule);
-    CHECK(schedule_take(&schedule, site, 1, &batch));
+    site = schedule_take_site(&schedule, T0);
+    CHECK(schedule_take(&schedule, site, 1, T0, &batch));
     row = first_row(&batch);
     row->attempts++;
     schedule_row_defer(&schedule, row, T0 + HOURS(6), T0);
@@ -241,17 +243,18 @@ domains_with_the_same_hosts_share_a_site(void)
     add(&schedule, 1, 1, "mx:one.example", 1, T0);
     add(&schedule, 2, 1, "mx:one.example", 1, T0);
     add(&schedule, 3, 1, "mx:two.example", 1, T0);
-    one = schedule_take_site(&schedule);
-    two = schedule_take_site(&schedule);
-    CHECK(schedule_take(&schedule, one, 1, &batch_one));
-    CHECK(schedule_take(&schedule, two, 1, &batch_two));
-    shared = schedule_bind(&schedule, batch_one.target, S("hosts:mx.provider.example"));
-    CHECK(schedule_site_join(&schedule, shared));
+    one = schedule_take_site(&schedule, T0);
+    two = schedule_take_site(&schedule, T0);
+    CHECK(schedule_take(&schedule, one, 1, T0, &batch_one));
+    CHECK(schedule_take(&schedule, two, 1, T0, &batch_two));
+    shared = schedule_bind(&schedule, batch_one.target, S("hosts:mx.provider.example"), S(""));
+    CHECK(schedule_site_join(&schedule, shared, T0));
     schedule_site_release(&schedule, one);
-    CHECK(schedule_bind(&schedule, batch_two.target, S("hosts:mx.provider.example")) == shared);
-    CHECK(schedule_site_join(&schedule, shared));
+    CHECK(schedule_bind(&schedule, batch_two.target, S("hosts:mx.provider.example"), S("")) ==
+          shared);
+    CHECK(schedule_site_join(&schedule, shared, T0));
     schedule_site_release(&schedule, two);
-    CHECK(!schedule_site_join(&schedule, shared));
+    CHECK(!schedule_site_join(&schedule, shared, T0));
     CHECK(schedule_site_has_work(shared) && deliver(&schedule, shared, 1) == 2);
     schedule_row_done(&schedule, first_row(&batch_one));
     schedule_row_done(&schedule, first_row(&batch_two));
@@ -274,18 +277,18 @@ a_refusal_beside_working_connections_lowers_the_limit(void)
     schedule_init(&schedule, &limits, 1);
     for (unsigned i = 1; i <= 50; i++)
         add(&schedule, i, i, "mx:strict.example", 1, T0);
-    site = schedule_take_site(&schedule);
-    CHECK(schedule_take_site(&schedule) == site);
-    schedule_site_succeeded(&schedule, site);
+    site = schedule_take_site(&schedule, T0);
+    CHECK(schedule_take_site(&schedule, T0) == site);
+    schedule_site_succeeded(&schedule, site, T0);
     CHECK(schedule_site_failed(&schedule, site, S("421 too many"), T0) == T0);
     CHECK(site->limit == 1 && site->paused_until == 0);
     schedule_site_release(&schedule, site);
-    CHECK(!schedule_take_site(&schedule));
+    CHECK(!schedule_take_site(&schedule, T0));
     for (unsigned i = 0; i < 8; i++) {
         CHECK(deliver(&schedule, site, 1) != 0);
-        schedule_site_succeeded(&schedule, site);
+        schedule_site_succeeded(&schedule, site, T0);
     }
-    CHECK(site->limit == 2 && schedule_take_site(&schedule) == site);
+    CHECK(site->limit == 2 && schedule_take_site(&schedule, T0) == site);
     schedule_site_release(&schedule, site);
     schedule_site_release(&schedule, site);
     schedule_done(&schedule);
@@ -301,8 +304,8 @@ connections_that_fail_together_are_one_failure(void)
     schedule_init(&schedule, &limits, 1);
     for (unsigned i = 1; i <= 50; i++)
         add(&schedule, i, i, "mx:dead.example", 1, T0);
-    site = schedule_take_site(&schedule);
-    CHECK(schedule_take_site(&schedule) == site);
+    site = schedule_take_site(&schedule, T0);
+    CHECK(schedule_take_site(&schedule, T0) == site);
     until = schedule_site_failed(&schedule, site, S("refused"), T0);
     CHECK(until > T0 && until < T0 + MINUTES(6));
     CHECK(schedule_site_failed(&schedule, site, S("refused"), T0) == until);
@@ -345,7 +348,7 @@ operators_hold_release_and_retry(void)
     row->held = true;
     schedule_row_defer(&schedule, row, T0, T0);
     CHECK(row->state == ROW_HELD);
-    CHECK(!schedule_take_site(&schedule));
+    CHECK(!schedule_take_site(&schedule, T0));
     CHECK(!schedule_retry(&schedule, row, T0));
     CHECK(schedule_seize(&schedule, row));
     row->held = false;
@@ -354,7 +357,7 @@ operators_hold_release_and_retry(void)
     CHECK(schedule_seize(&schedule, row));
     row->attempts = 1;
     schedule_row_defer(&schedule, row, T0 + HOURS(1), T0);
-    CHECK(!schedule_take_site(&schedule));
+    CHECK(!schedule_take_site(&schedule, T0));
     CHECK(schedule_retry(&schedule, row, T0) && row->state == ROW_READY);
     schedule_done(&schedule);
 }

@@ -185,7 +185,7 @@ attempt_tell_site(struct attempt *a, enum err e)
 
     pthread_mutex_lock(&queue->lock);
     if (!e)
-        schedule_site_succeeded(&queue->schedule, runner->site);
+        schedule_site_succeeded(&queue->schedule, runner->site, clock_now());
     else if (e != ERR_CANCELLED && e != ERR_CORRUPT && e != ERR_IO && e != ERR_LIMIT)
         until = schedule_site_failed(&queue->schedule, runner->site, str_from(a->failure.why.text),
                                      clock_now());
