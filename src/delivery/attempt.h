@@ -37,6 +37,11 @@ WAITS bool attempt_connect(struct attempt *a);
 /* "mx.example.org [192.0.2.1]", or "". */
 const char *attempt_remote_name(struct attempt *a);
 
+/* standing_rules.c.  Rows that a standing rule keeps, returns or moves leave the attempt. */
+WAITS void attempt_obey_rules(struct attempt *a);
+/* Which way ROW goes now: as a rule or an operator says, or by route_choose().  ERR_LIMIT. */
+enum err attempt_way(struct attempt *a, struct schedule_row *row, struct route *route);
+
 /* send.c.  Sends to all rows.  A kept connection may have been closed by the peer before our first
  * word came: that is no failure, and is told by *FRESH_WANTED. */
 WAITS enum err attempt_send(struct attempt *a, bool *fresh_wanted);

@@ -291,6 +291,10 @@ attempt_connect(struct attempt *a)
     if (!e && !enter_site(a, &hosts))
         return false;
     if (!e)
+        attempt_obey_rules(a);
+    if (!e && a->count == 0)
+        return false;
+    if (!e)
         e = open_any(a, &hosts);
     if (!e)
         return true;

@@ -67,9 +67,7 @@ check_ways(struct attempt *a)
 
     for (; i < a->count; i++) {
         struct route route;
-        e = route_choose(runner->config, queue->accounts, &runner->arena,
-                         a->envelope.recipients[a->rows[i]->index].address,
-                         a->envelope.reverse_path, &route);
+        e = attempt_way(a, a->rows[i], &route);
         if (e)
             break;
         if (str_eq(str_from(route.key), wanted)) {
@@ -110,8 +108,10 @@ load(struct attempt *a)
 WAITS static void
 run_attempt(struct attempt *a)
 {
-    enum err e = check_ways(a);
+    enum err e;
 
+    attempt_obey_rules(a);
+    e = check_ways(a);
     if (e) {
         attempt_all_results(a, OUTCOME_DEFERRED, 451, "4.3.0", "Too little memory to find its way",
                             0);

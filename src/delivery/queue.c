@@ -12,9 +12,11 @@
 
 #include "auth/sasl.h"
 #include "base/must.h"
+#include "delivery/standing.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
 #include "runtime/tls.h"
+#include "store/disk.h"
 
 #include <ifaddrs.h>
 #include <netinet/in.h>
@@ -115,6 +117,12 @@ queue_new(const struct queue_options *options, struct queue **queue, struct why 
         free(made);
         return e;
     }
+    e = standing_open(disk_real(), options->rules_path, clock_now(), &made->standing, why);
+    if (e) {
+        tls_context_unref(made->tls_context);
+        free(made);
+        return e;
+    }
     must(pthread_mutex_init(&made->lock, NULL) == 0);
     random_bytes(&made->seed, sizeof(made->seed));
     schedule_init(&made->schedule, &limits, made->seed);
@@ -141,6 +149,7 @@ queue_free(struct queue *queue)
     schedule_done(&queue->schedule);
     tls_context_unref(queue->tls_context);
     sasl_free(queue->sasl);
+    standing_free(queue->standing);
     config_unref(queue->config);
     pthread_mutex_destroy(&queue->lock);
     free(queue->own_endpoints);
@@ -496,15 +505,11 @@ take_sites(struct queue *queue, struct schedule_site **sites, size_t max)
     return count;
 }
 
-/* The steady instant at which loop 0 must look again. */
+/* DUE, of the wall clock, on the steady one. */
 static instant
-next_look(const struct queue *queue, instant now)
+steady_at(instant due, instant now)
 {
-    instant due = schedule_due(&queue->schedule);
-
-    if (due == NEVER)
-        return NEVER;
-    return clock_steady() + MAX(due - now, 0);
+    return due == NEVER ? NEVER : clock_steady() + MAX(due - now, 0);
 }
 
 WAITS static bool
@@ -528,10 +533,12 @@ dispatch_once(struct queue_loop *loop, instant *deadline)
     more = count == STARTS_AT_ONCE;
     overdue = loop->index == 0 && !list_is_empty(&queue->schedule.overdue);
     if (loop->index == 0)
-        *deadline = next_look(queue, now);
+        *deadline = steady_at(schedule_due(&queue->schedule), now);
     pthread_mutex_unlock(&queue->lock);
     for (size_t i = 0; i < count; i++)
         start_runner(loop, sites[i]);
+    if (loop->index == 0)
+        *deadline = MIN(*deadline, steady_at(standing_tick(loop, now), now));
     if (overdue)
         settle_overdue(loop, now);
     if (more)

@@ -26,6 +26,7 @@ struct events;
 struct mailstore;
 struct queue;
 struct route_self;
+struct standing_rule;
 struct spool;
 struct spool_entry;
 
@@ -34,7 +35,8 @@ struct queue_options {
     struct accounts *accounts;
     struct mailstore *mailstore;
     struct events *events; /* NULL: none. */
-    bool simulated;        /* The addresses of this machine are not ours. */
+    const char *rules_path; /* Of the standing rules; NULL: they are kept in memory only. */
+    bool simulated;         /* The addresses of this machine are not ours. */
 };
 
 enum err queue_new(const struct queue_options *options, struct queue **queue, struct why *why);
@@ -97,6 +99,18 @@ struct queue_query {
 
 /* Views into TEXT.  ERR_SYNTAX with the cure in WHY. */
 enum err queue_query_parse(str text, struct queue_query *query, struct why *why);
+
+/* Standing rules: see standing.h.  The queue obeys a new one from the next batch on, and what an
+ * ended or removed one kept is due at once. */
+WAITS enum err queue_rule_add(struct queue *queue, const struct standing_rule *rule, uint32_t *id,
+                              struct why *why);
+WAITS enum err queue_rule_remove(struct queue *queue, uint32_t id);
+enum err queue_rule_list(struct queue *queue, struct arena *arena, struct standing_rule **rules,
+                         size_t *count);
+/* The engine's: mail of SENDER ("ann@example.org", "@example.org") to PROVIDER waits until UNTIL.
+ * The rule that is there for the two is prolonged.  ERR_LIMIT when the engine made too many. */
+WAITS enum err queue_suspend_sender(struct queue *queue, str sender, str provider, instant until,
+                                    str reason);
 
 struct queue_recipient {
     uint32_t index;

@@ -20,6 +20,7 @@
 #include <pthread.h>
 
 struct sasl;
+struct standing;
 struct smtp_client;
 struct tls_context;
 
@@ -54,6 +55,7 @@ struct queue {
     struct events *events;
     struct tls_context *tls_context;
     struct sasl *sasl;
+    struct standing *standing;
     struct endpoint *own_endpoints;
     size_t own_endpoint_count;
     instant stop_deadline;
@@ -136,6 +138,10 @@ WAITS void runner_drop_client(struct runner *runner);
 /* local.c: fills RESULTS, one for each recipient of the batch. */
 WAITS void local_deliver(struct runner *runner, const struct envelope *envelope, struct body *body,
                          struct schedule_row *const *rows, size_t count, struct result *results);
+
+/* standing_rules.c.  On loop 0: what rules that have ended kept is due again.  When to look next,
+ * on the wall clock. */
+instant standing_tick(struct queue_loop *loop, instant now);
 
 /* queue.c */
 const struct config *queue_config(struct queue *queue); /* A reference. */

@@ -24,6 +24,7 @@ enum {
 struct row_view {
     uint8_t state; /* enum schedule_state */
     bool held;
+    bool kept; /* By a standing rule. */
     uint32_t attempts;
     instant due;
     str site;
@@ -349,8 +350,18 @@ copy_rows(struct queue *queue, const struct schedule_message *message, struct ar
                 !arena_copy(arena, str_from(last->reason), &reason))
                 return ERR_LIMIT;
         }
-        *copy = (struct row_view){ row->state, row->held,          row->attempts, row->due,   site,
-                                   reason,     last->paused_until, last->running, last->limit };
+        *copy = (struct row_view){
+            .state = row->state,
+            .held = row->held,
+            .kept = row->kept,
+            .attempts = row->attempts,
+            .due = row->due,
+            .site = site,
+            .reason = reason,
+            .paused_until = last->paused_until,
+            .running = last->running,
+            .limit = last->limit,
+        };
     }
     return OK;
 }
@@ -576,6 +587,14 @@ add_result(struct act *act, struct schedule_row *row, enum outcome outcome, cons
     };
 }
 
+/* An operator wants it to go, whatever a standing rule says. */
+static void
+leave_rule(struct schedule *schedule, struct schedule_row *row)
+{
+    row->exempt = true;
+    schedule_row_unkeep(schedule, row, clock_now());
+}
+
 /* Under the lock.  False when the row is under way, or the verb does not concern it. */
 static bool
 act_on_row(struct act *act, struct schedule_row *row)
@@ -585,9 +604,10 @@ act_on_row(struct act *act, struct schedule_row *row)
 
     switch (act->action->verb) {
     case QUEUE_RETRY:
-        if (!schedule_retry(schedule, row, clock_now()))
+        if (row->kept)
+            leave_rule(schedule, row);
+        else if (!schedule_retry(schedule, row, clock_now()))
             return false;
-        queue_feed_idle(act->queue, row->target->site);
         return true;
     case QUEUE_HOLD:
         if (row->held || !schedule_seize(schedule, row))
@@ -596,6 +616,10 @@ act_on_row(struct act *act, struct schedule_row *row)
         add_result(act, row, OUTCOME_UNCHANGED, "");
         return true;
     case QUEUE_RELEASE:
+        if (row->kept) {
+            leave_rule(schedule, row);
+            return true;
+        }
         if (!row->held || !schedule_seize(schedule, row))
             return false;
         row->held = false;
@@ -623,6 +647,8 @@ would_act(const struct queue_action *action, const struct row_view *row)
 {
     if (row->state == ROW_DONE || row->state == ROW_RUNNING)
         return false;
+    if (row->kept && (action->verb == QUEUE_RETRY || action->verb == QUEUE_RELEASE))
+        return true;
     if (action->verb == QUEUE_RETRY)
         return row->state != ROW_HELD;
     if (action->verb == QUEUE_HOLD || action->verb == QUEUE_RELEASE)
@@ -651,6 +677,10 @@ act_on_message(struct act *act, const struct message_view *view, const bool *cho
             record_act(act, view, i);
             count++;
         }
+    /* Not row by row: what can go in one transaction should. */
+    for (uint32_t i = 0; i < message->row_count; i++)
+        if (chosen[i] && message->rows[i].state == ROW_READY)
+            queue_feed_idle(queue, message->rows[i].target->site);
     pthread_mutex_unlock(&queue->lock);
     if (act->result_count > 0)
         settle(&queue->loops[runtime_loop_current()], message, NULL, act->results,

@@ -138,7 +138,7 @@ go_by_rule(struct route *route, const struct config_route *rule, const char *kin
 }
 
 static enum err
-go_by_url(struct route *route, struct arena *arena, str url, str domain)
+go_by_url(struct route *route, struct arena *arena, str url, str domain, str because)
 {
     struct why why;
     struct relay_target target;
@@ -147,11 +147,11 @@ go_by_url(struct route *route, struct arena *arena, str url, str domain)
     if (e == ERR_LIMIT)
         return e;
     route->domain = domain;
-    route->because = S("the domain's route");
+    route->because = because;
     if (e) {
         go_nowhere(route);
-        answer(&route->answer, 451, "4.3.5", "The route \"%.*s\" of the domain cannot be read",
-               STR_ARG(url));
+        answer(&route->answer, 451, "4.3.5", "The route \"%.*s\" (%.*s) cannot be read",
+               STR_ARG(url), STR_ARG(because));
         return OK;
     }
     if (target.kind == RELAY_LOCAL) {
@@ -226,10 +226,24 @@ route_choose(const struct config *config, struct accounts *accounts, struct aren
     else if (resolution.kind == RESOLUTION_MAILBOX)
         go_local(route, domain, S("a mailbox of this server"));
     else if (resolution.kind == RESOLUTION_ROUTE && resolution.count > 0)
-        return go_by_url(route, arena, resolution.targets[0].route, domain);
+        return go_by_url(route, arena, resolution.targets[0].route, domain,
+                         S("the domain's route"));
     else
         go_out(config, route, domain, sender);
     return OK;
+}
+
+enum err
+route_by_url(struct arena *arena, str url, str recipient, struct route *route)
+{
+    struct address address;
+    enum err e = address_parse(recipient, arena, &address);
+
+    *route = (struct route){};
+    if (e == ERR_LIMIT)
+        return e;
+    return go_by_url(route, arena, url, e ? S("") : domain_of(arena, &address),
+                     S("an operator's wish"));
 }
 
 /* --- Hosts. */

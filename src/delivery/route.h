@@ -52,6 +52,9 @@ struct route {
  * "local@domain". ERR_LIMIT (arena). */
 enum err route_choose(const struct config *config, struct accounts *accounts, struct arena *arena,
                       str recipient, str sender, struct route *route);
+/* The way that URL names, as an operator wants it for RECIPIENT; "mx" is one, too.  ERR_LIMIT. */
+enum err route_by_url(struct arena *arena, str url, str recipient, struct route *route);
+
 struct route_host {
     str name; /* Of the host; for an address literal, the address. */
     struct endpoint endpoint;

@@ -123,6 +123,25 @@ schedule_next_message(const struct schedule *schedule, struct schedule_message *
     return NULL;
 }
 
+bool
+schedule_walk(struct schedule *schedule, struct schedule_walk *walk, unsigned max,
+              void (*each)(void *arg, struct schedule_message *message), void *arg)
+{
+    unsigned seen = 0;
+
+    if (walk->bucket_count != schedule->bucket_count)
+        *walk = (struct schedule_walk){ 0, schedule->bucket_count };
+    while (seen < max && walk->bucket < schedule->bucket_count) {
+        struct schedule_message *message = schedule->buckets[walk->bucket++];
+        for (seen++; message; seen++) {
+            struct schedule_message *next = message->next;
+            each(arg, message);
+            message = next;
+        }
+    }
+    return walk->bucket < schedule->bucket_count;
+}
+
 struct schedule_message *
 schedule_add(struct schedule *schedule, const struct schedule_facts *facts, uint32_t row_count)
 {
@@ -344,6 +363,7 @@ row_ready(struct schedule *schedule, struct schedule_row *row, bool in_front)
     unsigned turn = (unsigned)(row->message->sender % SCHEDULE_TURNS);
 
     row->state = ROW_READY;
+    row->kept = false;
     if (in_front)
         list_prepend(&target->turns[turn], &row->link);
     else
@@ -400,8 +420,9 @@ schedule_add_row(struct schedule *schedule, struct schedule_message *message, ui
 {
     struct schedule_row *row = &message->rows[index];
 
+    must(index <= UINT16_MAX);
     row->message = message;
-    row->index = index;
+    row->index = (uint16_t)index;
     row->target = target_get(schedule, target);
     target_use(schedule, row->target);
     row->target->rows++;
@@ -421,7 +442,7 @@ schedule_skip_row(struct schedule *schedule, struct schedule_message *message, u
     (void)schedule;
     must(message->waiting > 0);
     message->rows[index].message = message;
-    message->rows[index].index = index;
+    message->rows[index].index = (uint16_t)index;
     message->rows[index].state = ROW_DONE;
     message->waiting--;
 }
@@ -438,9 +459,41 @@ schedule_row_done(struct schedule *schedule, struct schedule_row *row)
 }
 
 void
+schedule_row_keep(struct schedule *schedule, struct schedule_row *row, uint32_t rule, instant until,
+                  instant now)
+{
+    must(row->state == ROW_RUNNING && !list_holds(&row->link));
+    row->rule = rule & 0xfffff;
+    if (until == NEVER) {
+        row->state = ROW_HELD;
+    } else {
+        row->due = until;
+        row_place(schedule, row, now);
+    }
+    row->kept = row->state != ROW_READY && !row->held;
+}
+
+void
+schedule_row_unkeep(struct schedule *schedule, struct schedule_row *row, instant now)
+{
+    bool kept = row->kept;
+
+    row->rule = 0;
+    row->kept = false;
+    if (!kept || (row->state != ROW_HELD && row->state != ROW_SCHEDULED))
+        return;
+    if (row->state == ROW_SCHEDULED)
+        heap_remove(&schedule->rows, &row->timer);
+    row->due = MIN(row->due, now);
+    row_place(schedule, row, now);
+}
+
+void
 schedule_row_defer(struct schedule *schedule, struct schedule_row *row, instant due, instant now)
 {
     must(row->state == ROW_RUNNING && !list_holds(&row->link));
+    row->kept = false;
+    row->rule = 0;
     row->due = due;
     row_place(schedule, row, now);
 }

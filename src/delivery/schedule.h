@@ -61,13 +61,16 @@ struct schedule_row {
     struct schedule_message *message;
     struct schedule_target *target;
     instant due;
-    uint32_t index; /* Of the recipient in the envelope. */
+    uint16_t index; /* Of the recipient in the envelope. */
     uint16_t attempts;
-    uint8_t state;
+    uint32_t rule : 20; /* The owner's: the standing rule that keeps or moved it; 0: none. */
+    uint32_t state : 3;
     bool held : 1; /* Also while running: to be held afterwards. */
     bool delay_reported : 1;
     bool forwarded : 1;   /* The owner's: see mail/progress.h. */
     bool expires_now : 1; /* Wanted by an operator: bounce at the next tick. */
+    bool kept : 1;        /* HELD or SCHEDULED by its rule, and not for another reason. */
+    bool exempt : 1;      /* The owner's: no standing rule concerns it any more. */
 };
 
 struct schedule_message {
@@ -269,6 +272,21 @@ void schedule_row_move(struct schedule *schedule, struct schedule_row *row, str 
                        instant now);
 /* The time of the next attempt after ATTEMPTS failed ones, with jitter. */
 instant schedule_retry_at(struct schedule *schedule, unsigned attempts, instant now);
+
+/* A RUNNING row that a standing rule puts off until UNTIL; NEVER: it is HELD. */
+void schedule_row_keep(struct schedule *schedule, struct schedule_row *row, uint32_t rule,
+                       instant until, instant now);
+/* The rule is over: what it kept is due now. */
+void schedule_row_unkeep(struct schedule *schedule, struct schedule_row *row, instant now);
+
+/* Walks all messages in slices, so that the lock is not held for long: begins with a zeroed walk;
+ * false when all have been seen.  A message that is there all the time is seen at least once. */
+struct schedule_walk {
+    size_t bucket;
+    size_t bucket_count;
+};
+bool schedule_walk(struct schedule *schedule, struct schedule_walk *walk, unsigned max,
+                   void (*each)(void *arg, struct schedule_message *message), void *arg);
 
 /* Operators.  Due now.  False when the row is running, held or done. */
 bool schedule_retry(struct schedule *schedule, struct schedule_row *row, instant now);

@@ -250,6 +250,7 @@ open_spool(struct server *server, const struct config *config, struct why *why)
         .simulated = server->simulated,
     };
     char path[PATH_SIZE];
+    char rules_path[PATH_SIZE];
     struct spool_options spool = {
         .dir = path,
         .segment_bytes = config->store.segment_size,
@@ -259,6 +260,9 @@ open_spool(struct server *server, const struct config *config, struct why *why)
     };
     enum err e = data_path(config, "spool", path, why);
 
+    if (!e)
+        e = data_path(config, "standing.rules", rules_path, why);
+    queue.rules_path = rules_path;
     if (!e)
         e = queue_new(&queue, &services->queue, why);
     if (!e)
