@@ -9,6 +9,7 @@
 #include "runtime/sim.h"
 
 #include "base/list.h"
+#include "base/map.h"
 #include "base/must.h"
 #include "runtime/clock.h"
 #include "runtime/listener_inside.h"
@@ -23,7 +24,6 @@
 enum {
     WINDOW = 65536,
     LISTENERS_MAX = 256,
-    FAULTS_MAX = 256,
     FIRST_PORT = 32768
 };
 
@@ -69,11 +69,7 @@ struct connection {
 static struct {
     struct listener *listeners[LISTENERS_MAX];
     unsigned listener_count;
-    struct {
-        ipaddr addr;
-        enum sim_fault fault;
-    } faults[FAULTS_MAX];
-    unsigned fault_count;
+    struct map faults; /* By the bytes of an address; the value is the fault. */
     unsigned ports_used;
 } net;
 
@@ -336,27 +332,29 @@ find_listener(const struct endpoint *endpoint)
     return found;
 }
 
+static str
+address_key(const ipaddr *addr)
+{
+    return (str){ (const char *)addr->bytes, sizeof(addr->bytes) };
+}
+
 void
 sim_network_fault(ipaddr addr, enum sim_fault fault)
 {
-    for (unsigned i = 0; i < net.fault_count; i++) {
-        if (ipaddr_eq(net.faults[i].addr, addr)) {
-            net.faults[i].fault = fault;
-            return;
-        }
+    enum err e;
+
+    if (fault == SIM_FAULT_NONE) {
+        (void)map_remove(&net.faults, address_key(&addr));
+        return;
     }
-    must(net.fault_count < FAULTS_MAX);
-    net.faults[net.fault_count].addr = addr;
-    net.faults[net.fault_count++].fault = fault;
+    e = map_put(&net.faults, address_key(&addr), (void *)(uintptr_t)fault);
+    must(!e);
 }
 
 static enum sim_fault
 fault_of(ipaddr addr)
 {
-    for (unsigned i = 0; i < net.fault_count; i++)
-        if (ipaddr_eq(net.faults[i].addr, addr))
-            return net.faults[i].fault;
-    return SIM_FAULT_NONE;
+    return (enum sim_fault)(uintptr_t)map_get(&net.faults, address_key(&addr));
 }
 
 static struct endpoint
@@ -413,6 +411,7 @@ void
 sim_net_end(void)
 {
     must(net.listener_count == 0); /* Each was to be stopped. */
-    net.fault_count = 0;
+    map_done(&net.faults);
+    map_init(&net.faults, 0);
     net.ports_used = 0;
 }

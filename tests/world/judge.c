@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* judge.c: what must hold when nobody waits any more, and the figures of many worlds.
+ *
+ * "Learnt": a limit may be broken while it is found out, LEARNING after the backlog came; from then
+ * on refusals for it stay a small share of the attempts of each window.  The steady state, in which
+ * throughput is measured, begins then, too, and ends when the backlog would be gone at the rate
+ * that the receiver allows.  After a crash all that was learnt is gone: worlds with crashes are
+ * judged for losses and repeats only.  Start reading at judge().
+ */
+#include "world.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+enum {
+    LEARNING_WINDOWS = 3, /* A quarter of an hour. */
+    REFUSED_ALWAYS_FINE = 3,
+    COMPLAINTS_MAX = 10
+};
+
+/* --- Saying it. */
+
+static void
+complain(struct tally *tally, const struct world *world, FILE *out, const char *format, ...)
+{
+    va_list args;
+
+    if (tally->failures++ >= COMPLAINTS_MAX)
+        return;
+    fprintf(out, "seed %llu: ", (unsigned long long)world->options.seed);
+    va_start(args, format);
+    vfprintf(out, format, args);
+    va_end(args);
+    fprintf(out, "\n");
+}
+
+static void
+span_add(struct spans *spans, duration time)
+{
+    size_t step = 0;
+
+    while (step + 1 < SPAN_STEPS && time > SECONDS(1) << step)
+        step++;
+    spans->steps[step]++;
+    spans->count++;
+    spans->most = MAX(spans->most, time);
+}
+
+/* The step below which SHARE of them are, in seconds. */
+static double
+span_quantile(const struct spans *spans, double share)
+{
+    uint64_t seen = 0;
+
+    for (size_t i = 0; i < SPAN_STEPS; i++) {
+        seen += spans->steps[i];
+        if ((double)seen >= share * (double)spans->count)
+            return (double)(1ULL << i);
+    }
+    return 0;
+}
+
+/* --- Losses and repeats. */
+
+static bool
+is_dead(enum kind kind)
+{
+    switch (kind) {
+    case KIND_DEAD:
+    case KIND_SILENT:
+    case KIND_DNS_DEAD:
+    case KIND_DNS_BOGUS:
+    case KIND_DNS_NO_DATA:
+    case KIND_DNS_NO_NAME:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool
+must_come_back(const struct world *world, const struct letter *letter)
+{
+    return letter->manner == MANNER_UNKNOWN || letter->manner == MANNER_FULL ||
+           is_dead(world->sites[letter->site].kind);
+}
+
+/* NULL when all is well. */
+static const char *
+judge_letter(const struct world *world, const struct letter *letter)
+{
+    bool cuts = world->sites[letter->site].kind == KIND_FLAKY ||
+                world->sites[letter->site].kind == KIND_CUTS;
+
+    if (must_come_back(world, letter)) {
+        if (letter->delivered)
+            return "delivered where nobody takes it";
+        if (letter->failed_reports == 0)
+            return "neither delivered nor returned";
+    } else if (letter->delivered == 0) {
+        if (letter->failed_reports == 0)
+            return "neither delivered nor returned";
+        if (!cuts)
+            return "returned though it could be delivered";
+    } else if (letter->failed_reports && !cuts && world->crash_count == 0) {
+        return "delivered and returned";
+    }
+    if (world->crash_count == 0 && letter->failed_reports > 1)
+        return "returned twice";
+    if (world->crash_count == 0 && letter->delayed_reports > 1)
+        return "reported late twice";
+    return NULL;
+}
+
+static void
+judge_letters(const struct world *world, struct tally *tally, FILE *out)
+{
+    for (uint32_t i = 0; i < world->letter_count; i++) {
+        const struct letter *letter = &world->letters[i];
+        const struct site *site = &world->sites[letter->site];
+        const char *wrong;
+        if (!letter->promised)
+            continue;
+        tally->letters++;
+        tally->delivered += letter->delivered > 0;
+        tally->returned += letter->failed_reports > 0;
+        tally->lost += letter->delivered == 0 && letter->failed_reports == 0;
+        wrong = judge_letter(world, letter);
+        if (wrong)
+            complain(tally, world, out, "letter r%u to site %u (%s): %s", i, site->number,
+                     kinds[site->kind].name, wrong);
+    }
+    if (!world->settled)
+        complain(tally, world, out, "somebody still waits after six days");
+    if (world->repeats)
+        complain(tally, world, out, "%llu deliveries were repeated without an excuse",
+                 (unsigned long long)world->repeats);
+    if (world->strange)
+        complain(tally, world, out, "%llu commands or addresses that nobody should send",
+                 (unsigned long long)world->strange);
+}
+
+/* --- Limits and throughput. */
+
+/* The windows of SITE's steady state: from LEARNING_WINDOWS to before this one. */
+static unsigned
+steady_end(const struct site *site)
+{
+    double seconds = (double)site->letters / site->allowed;
+    unsigned end = (unsigned)(seconds / ((double)window_length / SECONDS(1)));
+
+    return MIN(end, (unsigned)WINDOWS);
+}
+
+static void
+judge_windows(const struct world *world, const struct site *site, struct tally *tally, FILE *out)
+{
+    struct kind_tally *kind = &tally->kinds[site->kind];
+    unsigned end = steady_end(site);
+    uint64_t before = 0, taken = 0;
+    double allowed;
+
+    for (unsigned i = 0; i < LEARNING_WINDOWS; i++)
+        before += site->windows[i].taken;
+    for (unsigned i = LEARNING_WINDOWS; i < end; i++) {
+        const struct window *window = &site->windows[i];
+        taken += window->taken;
+        kind->attempts += window->attempts;
+        kind->over_rate += window->over_rate;
+        kind->over_cap += window->over_cap;
+        kind->excess_max = MAX(kind->excess_max, (uint64_t)window->excess);
+    }
+    if (end <= LEARNING_WINDOWS)
+        return;
+    allowed = site->allowed * (double)(end - LEARNING_WINDOWS) * (double)window_length / SECONDS(1);
+    if (allowed > (double)site->letters - (double)before)
+        allowed = (double)site->letters - (double)before;
+    if (allowed <= 0)
+        return;
+    kind->allowed += allowed;
+    kind->reached += (double)taken > allowed ? allowed : (double)taken;
+    if (world->options.verbose)
+        fprintf(out,
+                "  site %u (%s): %u letters, %.2f/min allowed, %.0f of %.0f in the steady state\n",
+                site->number, kinds[site->kind].name, site->letters, site->allowed * 60,
+                (double)taken, allowed);
+}
+
+static void
+judge_sites(const struct world *world, struct tally *tally, FILE *out)
+{
+    for (unsigned i = 0; i < world->site_count; i++) {
+        const struct site *site = &world->sites[i];
+        struct kind_tally *kind = &tally->kinds[site->kind];
+        kind->sites++;
+        kind->letters += site->letters;
+        kind->taken += site->taken;
+        if (site->is_large && site->allowed > 0 && world->crash_count == 0)
+            judge_windows(world, site, tally, out);
+    }
+}
+
+/* --- How long it took. */
+
+static void
+measure_codes(const struct world *world, struct tally *tally)
+{
+    for (uint32_t i = 0; i < world->letter_count; i++) {
+        const struct letter *letter = &world->letters[i];
+        const struct site *site = &world->sites[letter->site];
+        if (letter->lane != LETTER_CODE || !site->is_large || letter->delivered == 0)
+            continue;
+        span_add(site->rate ? &tally->codes_at_rate : &tally->codes,
+                 letter->delivered_at - letter->post_at);
+    }
+}
+
+static void
+measure_healthy(const struct world *world, struct spans *spans)
+{
+    for (uint32_t i = 0; i < world->letter_count; i++) {
+        const struct letter *letter = &world->letters[i];
+        if (kinds[world->sites[letter->site].kind].healthy && letter->delivered > 0 &&
+            letter->manner == MANNER_TAKEN)
+            span_add(spans, letter->delivered_at - letter->post_at);
+    }
+}
+
+void
+judge_pair(struct world *with, struct world *without, struct tally *tally, FILE *out)
+{
+    struct spans sick = {}, alone = {};
+
+    measure_healthy(with, &sick);
+    measure_healthy(without, &alone);
+    for (size_t i = 0; i < SPAN_STEPS; i++) {
+        tally->healthy.steps[i] += sick.steps[i];
+        tally->healthy_alone.steps[i] += alone.steps[i];
+    }
+    tally->healthy.count += sick.count;
+    tally->healthy_alone.count += alone.count;
+    tally->healthy.most = MAX(tally->healthy.most, sick.most);
+    tally->healthy_alone.most = MAX(tally->healthy_alone.most, alone.most);
+    if (span_quantile(&sick, 0.99) > 2 * span_quantile(&alone, 0.99))
+        complain(tally, with, out,
+                 "sick sites delay healthy ones: 99 of 100 in %.0f s, alone %.0f s",
+                 span_quantile(&sick, 0.99), span_quantile(&alone, 0.99));
+}
+
+void
+judge(struct world *world, struct tally *tally, FILE *out)
+{
+    tally->worlds++;
+    tally->crashes += world->crash_count;
+    tally->sites += world->site_count;
+    tally->virtual_time += world->ended - world->begins;
+    tally->repeats += world->repeats;
+    tally->repeats_excused += world->repeats_excused;
+    judge_letters(world, tally, out);
+    judge_sites(world, tally, out);
+    if (world->crash_count == 0)
+        measure_codes(world, tally);
+}
+
+/* --- Many worlds. */
+
+static void
+spans_add(struct spans *sum, const struct spans *one)
+{
+    for (size_t i = 0; i < SPAN_STEPS; i++)
+        sum->steps[i] += one->steps[i];
+    sum->count += one->count;
+    sum->most = MAX(sum->most, one->most);
+}
+
+void
+tally_add(struct tally *sum, const struct tally *one)
+{
+    sum->worlds += one->worlds;
+    sum->crashes += one->crashes;
+    sum->sites += one->sites;
+    sum->letters += one->letters;
+    sum->delivered += one->delivered;
+    sum->returned += one->returned;
+    sum->lost += one->lost;
+    sum->repeats += one->repeats;
+    sum->repeats_excused += one->repeats_excused;
+    sum->failures += one->failures;
+    sum->virtual_time += one->virtual_time;
+    for (size_t i = 0; i < KIND_COUNT; i++) {
+        struct kind_tally *to = &sum->kinds[i];
+        const struct kind_tally *from = &one->kinds[i];
+        to->sites += from->sites;
+        to->letters += from->letters;
+        to->taken += from->taken;
+        to->allowed += from->allowed;
+        to->reached += from->reached;
+        to->attempts += from->attempts;
+        to->over_rate += from->over_rate;
+        to->over_cap += from->over_cap;
+        to->excess_max = MAX(to->excess_max, from->excess_max);
+    }
+    spans_add(&sum->codes, &one->codes);
+    spans_add(&sum->codes_at_rate, &one->codes_at_rate);
+    spans_add(&sum->healthy, &one->healthy);
+    spans_add(&sum->healthy_alone, &one->healthy_alone);
+}
+
+static void
+print_spans(const char *name, const struct spans *spans, FILE *out)
+{
+    if (spans->count)
+        fprintf(out,
+                "%s: %llu, half within %.0f s, 95 of 100 within %.0f s, 99 within %.0f s, the last "
+                "%.0f s\n",
+                name, (unsigned long long)spans->count, span_quantile(spans, 0.5),
+                span_quantile(spans, 0.95), span_quantile(spans, 0.99),
+                (double)spans->most / SECONDS(1));
+}
+
+static void
+print_kind(size_t index, const struct kind_tally *kind, FILE *out)
+{
+    if (kind->sites == 0)
+        return;
+    fprintf(out, "%-26s %7llu sites %9llu letters", kinds[index].name,
+            (unsigned long long)kind->sites, (unsigned long long)kind->letters);
+    if (kind->allowed > 0)
+        fprintf(out,
+                "  throughput %5.1f %%, refused %4.1f %% for rate, %4.1f %% for connections (%llu "
+                "too many)",
+                100 * kind->reached / kind->allowed,
+                100 * (double)kind->over_rate / (double)MAX(kind->attempts, 1ULL),
+                100 * (double)kind->over_cap / (double)MAX(kind->attempts, 1ULL),
+                (unsigned long long)kind->excess_max);
+    fprintf(out, "\n");
+}
+
+void
+tally_print(const struct tally *tally, bool verbose, FILE *out)
+{
+    double allowed = 0, reached = 0;
+
+    for (size_t i = 0; i < KIND_COUNT; i++) {
+        allowed += tally->kinds[i].allowed;
+        reached += tally->kinds[i].reached;
+        if (verbose)
+            print_kind(i, &tally->kinds[i], out);
+    }
+    fprintf(out,
+            "%llu worlds, %llu sites, %llu crashes, %llu letters: %llu delivered, %llu returned, "
+            "%llu lost; "
+            "%llu repeated (%llu more with an excuse); throughput %.1f %%\n",
+            (unsigned long long)tally->worlds, (unsigned long long)tally->sites,
+            (unsigned long long)tally->crashes, (unsigned long long)tally->letters,
+            (unsigned long long)tally->delivered, (unsigned long long)tally->returned,
+            (unsigned long long)tally->lost, (unsigned long long)tally->repeats,
+            (unsigned long long)tally->repeats_excused, allowed > 0 ? 100 * reached / allowed : 0);
+    print_spans("codes beside a backlog", &tally->codes, out);
+    print_spans("codes beside a backlog at a rate", &tally->codes_at_rate, out);
+    print_spans("letters to healthy sites", &tally->healthy, out);
+    print_spans("the same without sick ones", &tally->healthy_alone, out);
+}
+
+void
+judge_all(struct tally *tally, FILE *out)
+{
+    (void)tally;
+    (void)out;
+}

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* plan.c: the sites of a world and the letters to them, drawn from the seed.
+ *
+ * A limit is drawn as what it allows in an hour, so that a backlog that takes about an hour is of
+ * a bearable size whatever the kind.  Start reading at world_plan().
+ */
+#include "world.h"
+
+#include "base/must.h"
+#include "runtime/clock.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* clang-format off */
+const struct kind_facts kinds[KIND_COUNT] = {
+    [KIND_PLAIN]         = { "plain",                     22, true,  true },
+    [KIND_RATE_421]      = { "rate, 421",                  8, true,  false },
+    [KIND_RATE_450]      = { "rate, 450",                  6, true,  false },
+    [KIND_RATE_WINDOW]   = { "rate, fixed windows",        5, true,  false },
+    [KIND_CAP_421]       = { "connections, 421",           6, true,  false },
+    [KIND_CAP_REFUSE]    = { "connections, refused",       4, true,  false },
+    [KIND_SESSION]       = { "messages a connection",      4, true,  true },
+    [KIND_RECIPIENTS]    = { "recipients a message",       4, true,  true },
+    [KIND_PROVIDER]      = { "provider of many domains",   5, true,  false },
+    [KIND_GREY]          = { "greylisting",                6, false, false },
+    [KIND_TARPIT]        = { "tarpit",                     3, false, false },
+    [KIND_FLAKY]         = { "random resets",              4, false, false },
+    [KIND_CUTS]          = { "cuts after the dot",         2, false, false },
+    [KIND_OUTAGE_REFUSE] = { "an hour refused",            3, false, false },
+    [KIND_OUTAGE_SILENT] = { "an hour silent",             3, false, false },
+    [KIND_OUTAGE_421]    = { "an hour of 421",             2, false, false },
+    [KIND_DISK_FULL]     = { "disk full for a while",      2, false, false },
+    [KIND_DEAD_FIRST]    = { "first host refuses",         3, true,  false },
+    [KIND_SILENT_FIRST]  = { "first host silent",          2, true,  false },
+    [KIND_DEAD]          = { "dead, refuses",              3, false, false },
+    [KIND_SILENT]        = { "dead, silent",               3, false, false },
+    [KIND_DNS_OUTAGE]    = { "DNS fails for a while",      2, false, false },
+    [KIND_DNS_DEAD]      = { "DNS fails",                  1, false, false },
+    [KIND_DNS_BOGUS]     = { "DNS bogus",                  1, false, false },
+    [KIND_DNS_NO_DATA]   = { "no host in the DNS",         1, false, false },
+    [KIND_DNS_NO_NAME]   = { "no such domain",             1, false, false },
+    [KIND_TLS_BROKEN]    = { "TLS breaks",                 2, false, true },
+    [KIND_TLS_REFUSED]   = { "TLS refused",                2, false, true },
+    [KIND_HOME]          = { "home",                       0, false, true },
+};
+
+enum {
+    BACKLOG_MINUTES = 60,
+    ALLOWED_LEAST = 240,    /* Messages an hour. */
+    ALLOWED_SPAN = 900,
+    PER_SITE_LEAST = 2,
+    PER_SITE_SPAN = 12,
+    SESSION_LEAST = 5,
+    MESSAGE_LETTERS_MAX = 40
+};
+/* clang-format on */
+
+static uint64_t
+draw(struct world *world, uint64_t limit)
+{
+    return rand_below(&world->dice, limit);
+}
+
+static duration
+draw_time(struct world *world, duration least, duration most)
+{
+    return least + (duration)draw(world, (uint64_t)(most - least));
+}
+
+ipaddr
+world_address(const struct site *site, unsigned host)
+{
+    return ipaddr_from_v4(ADDRESS_BASE + site->number * HOST_STEP + host);
+}
+
+void
+world_domain(const struct site *site, unsigned domain, char *text, size_t size)
+{
+    (void)snprintf(text, size, "d%u.s%u.example", domain, site->number);
+}
+
+/* --- Sites. */
+
+static enum kind
+draw_kind(struct world *world)
+{
+    unsigned total = 0;
+    uint64_t at;
+
+    for (size_t i = 0; i < KIND_COUNT; i++)
+        total += kinds[i].weight;
+    at = draw(world, total);
+    for (size_t i = 0; i < KIND_COUNT; i++) {
+        if (at < kinds[i].weight)
+            return (enum kind)i;
+        at -= kinds[i].weight;
+    }
+    return KIND_PLAIN;
+}
+
+/* As many connections as give ALLOWED an hour at a latency that people bear. */
+static void
+give_cap(struct world *world, struct site *site, unsigned allowed)
+{
+    site->cap = 1 + (unsigned)draw(world, 8);
+    site->latency = HOURS(1) / allowed * site->cap;
+    site->allowed = (double)allowed / 3600;
+}
+
+static void
+give_rate(struct world *world, struct site *site, unsigned allowed, duration period)
+{
+    site->period = period;
+    site->rate = MAX(1U, (unsigned)(allowed * period / HOURS(1)));
+    site->allowed = (double)site->rate / ((double)period / SECONDS(1));
+    site->latency = draw_time(world, MILLISECONDS(50), SECONDS(2));
+    site->bucket = site->rate;
+}
+
+static void
+give_sickness(struct world *world, struct site *site, duration least, duration most)
+{
+    site->sick_from = world->begins + draw_time(world, -MINUTES(20), MINUTES(60));
+    site->sick_until = site->sick_from + draw_time(world, least, most);
+}
+
+static void
+give_limits(struct world *world, struct site *site, unsigned allowed)
+{
+    switch (site->kind) {
+    case KIND_RATE_421:
+    case KIND_RATE_450:
+        give_rate(world, site, allowed, MINUTES(1 + (duration)draw(world, 4)));
+        break;
+    case KIND_RATE_WINDOW:
+        give_rate(world, site, allowed, MINUTES(1 + (duration)draw(world, 10)));
+        site->fixed_windows = true;
+        break;
+    case KIND_CAP_421:
+    case KIND_CAP_REFUSE:
+        give_cap(world, site, allowed);
+        break;
+    case KIND_PROVIDER:
+        site->domains = 2 + (unsigned)draw(world, 30);
+        site->hosts = 2;
+        give_rate(world, site, allowed, MINUTES(1));
+        site->cap = 2 + (unsigned)draw(world, 6);
+        site->latency = MIN(site->latency, HOURS(1) / allowed * site->cap / 2);
+        break;
+    case KIND_SESSION:
+        site->session_max = SESSION_LEAST + (unsigned)draw(world, 20);
+        break;
+    case KIND_RECIPIENTS:
+        site->recipients_max = 1 + (unsigned)draw(world, 20);
+        break;
+    default:
+        break;
+    }
+}
+
+static void
+give_troubles(struct world *world, struct site *site)
+{
+    switch (site->kind) {
+    case KIND_GREY:
+        site->grey_min = draw_time(world, MINUTES(1), MINUTES(15));
+        break;
+    case KIND_TARPIT:
+        site->tarpit = draw_time(world, SECONDS(2), SECONDS(40));
+        break;
+    case KIND_FLAKY:
+        site->resets_one_in = 3 + (unsigned)draw(world, 20);
+        break;
+    case KIND_CUTS:
+        site->cuts_one_in = 2 + (unsigned)draw(world, 6);
+        site->stalls_one_in = 20;
+        break;
+    case KIND_OUTAGE_REFUSE:
+    case KIND_OUTAGE_SILENT:
+    case KIND_OUTAGE_421:
+        give_sickness(world, site, MINUTES(30), MINUTES(90));
+        break;
+    case KIND_DISK_FULL:
+    case KIND_DNS_OUTAGE:
+        give_sickness(world, site, MINUTES(5), MINUTES(60));
+        break;
+    case KIND_DEAD_FIRST:
+    case KIND_SILENT_FIRST:
+        site->hosts = 2 + (unsigned)draw(world, 2);
+        break;
+    default:
+        break;
+    }
+}
+
+static void
+plan_site(struct world *world, struct site *site, uint32_t number)
+{
+    unsigned allowed = ALLOWED_LEAST + (unsigned)draw(world, ALLOWED_SPAN);
+
+    *site = (struct site){
+        .kind = number + 1 == world->site_count ? KIND_HOME : draw_kind(world),
+        .number = number,
+        .domains = 1,
+        .hosts = 1 + (unsigned)(draw(world, 3) == 0),
+        .latency = draw_time(world, MILLISECONDS(5), SECONDS(2)),
+        .bucket_at = world->begins,
+        .window_at = world->begins,
+    };
+    give_limits(world, site, allowed);
+    give_troubles(world, site);
+    if (site->kind == KIND_HOME)
+        site->latency = MILLISECONDS(5);
+}
+
+/* --- Letters. */
+
+static struct letter *
+add_letter(struct world *world, const struct letter *letter)
+{
+    if (world->letter_count % 4096 == 0) {
+        size_t room = world->letter_count + 4096;
+        world->letters = reallocarray(world->letters, room, sizeof(*world->letters));
+        must(world->letters);
+    }
+    world->letters[world->letter_count] = *letter;
+    return &world->letters[world->letter_count++];
+}
+
+static enum manner
+draw_manner(struct world *world, enum lane_of_letter lane)
+{
+    static const enum manner rare[] = { MANNER_UNKNOWN, MANNER_UNKNOWN, MANNER_FULL,
+                                        MANNER_FULL_ONCE };
+
+    if (lane == LETTER_CODE || draw(world, 20) != 0)
+        return MANNER_TAKEN;
+    return rare[draw(world, COUNT_OF(rare))];
+}
+
+static void
+plan_letter(struct world *world, struct site *site, enum lane_of_letter lane, instant post_at,
+            uint32_t message)
+{
+    struct letter letter = {
+        .site = site->number,
+        .domain = (uint16_t)draw(world, site->domains),
+        .lane = (uint8_t)lane,
+        .manner = (uint8_t)draw_manner(world, lane),
+        .message = message,
+        .post_at = post_at,
+    };
+
+    site->letters++;
+    (void)add_letter(world, &letter);
+}
+
+/* One for each recipient, as newsletters are sent, all at the beginning. */
+static void
+plan_backlog(struct world *world, struct site *site)
+{
+    double rate = site->allowed > 0 ? site->allowed : 0.2;
+    unsigned count = (unsigned)(rate * 60 * BACKLOG_MINUTES);
+    instant at = world->begins + draw_time(world, 0, SECONDS(30));
+
+    site->is_large = true;
+    for (unsigned i = 0; i < count; i++)
+        plan_letter(world, site, LETTER_BULK, at, world->message_count++);
+}
+
+/* Codes and letters beside it. */
+static void
+plan_small_mail(struct world *world, struct site *site)
+{
+    unsigned count = PER_SITE_LEAST + (unsigned)draw(world, PER_SITE_SPAN);
+
+    for (unsigned i = 0; i < count; i++) {
+        enum lane_of_letter lane = (enum lane_of_letter)draw(world, LETTER_BULK);
+        plan_letter(world, site, lane, world->begins + draw_time(world, 0, MINUTES(90)),
+                    world->message_count++);
+    }
+}
+
+/* Messages to many recipients at many sites. */
+static void
+plan_lists(struct world *world)
+{
+    for (unsigned i = 0; i < world->site_count / 8; i++) {
+        instant at = world->begins + draw_time(world, 0, MINUTES(60));
+        unsigned count = 2 + (unsigned)draw(world, MESSAGE_LETTERS_MAX - 2);
+        uint32_t message = world->message_count++;
+        while (count > 0) {
+            struct site *site = &world->sites[draw(world, world->site_count - 1)];
+            unsigned some = 1 + (unsigned)draw(world, count);
+            for (unsigned k = 0; k < some; k++)
+                plan_letter(world, site, LETTER_NOTICE, at, message);
+            count -= some;
+        }
+    }
+}
+
+static int
+compare_letters(const void *a, const void *b)
+{
+    const struct letter *x = a;
+    const struct letter *y = b;
+
+    if (x->post_at != y->post_at)
+        return x->post_at < y->post_at ? -1 : 1;
+    return (x->message > y->message) - (x->message < y->message);
+}
+
+static void
+drop_letters_to_the_sick(struct world *world)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < world->letter_count; i++) {
+        if (kinds[world->sites[world->letters[i].site].kind].healthy)
+            world->letters[kept++] = world->letters[i];
+        else
+            world->sites[world->letters[i].site].letters--;
+    }
+    world->letter_count = kept;
+}
+
+struct letter *
+world_letter(struct world *world, str address)
+{
+    uint64_t number = 0;
+
+    if (address.len < 2 || address.ptr[0] != 'r')
+        return NULL;
+    for (size_t i = 1; i < address.len && address.ptr[i] != '@'; i++)
+        number = number * 10 + (uint64_t)(address.ptr[i] - '0');
+    return number < world->letter_count ? &world->letters[number] : NULL;
+}
+
+static void
+plan_crashes(struct world *world)
+{
+    instant at = world->begins;
+
+    if (world->options.crashes == 0)
+        return;
+    world->crash_count = 1 + (unsigned)draw(world, MIN(world->options.crashes, CRASHES_MAX));
+    for (unsigned i = 0; i < world->crash_count; i++) {
+        at += draw_time(world, SECONDS(1), MINUTES(40));
+        world->crashes[i] = (struct crash){
+            .at = at,
+            .after = 1 + (unsigned)draw(world, 400),
+            .silence = draw_time(world, 0, draw(world, 2) ? SECONDS(2) : MINUTES(3)),
+        };
+    }
+}
+
+void
+world_plan(struct world *world)
+{
+    unsigned large = 0;
+
+    rand_init(&world->dice, world->options.seed);
+    rand_init(&world->mischief, world->options.seed ^ 0x5eed);
+    world->begins = clock_now();
+    world->site_count = MIN(world->options.sites, (unsigned)SITES_MAX) + 1;
+    world->sites = calloc(world->site_count, sizeof(*world->sites));
+    must(world->sites);
+    for (uint32_t i = 0; i < world->site_count; i++)
+        plan_site(world, &world->sites[i], i);
+    for (uint32_t i = 0; i + 1 < world->site_count; i++) {
+        struct site *site = &world->sites[i];
+        plan_small_mail(world, site);
+        if (kinds[site->kind].measured && world->letter_count < world->options.recipients &&
+            large++ < world->site_count)
+            plan_backlog(world, site);
+    }
+    plan_lists(world);
+    plan_crashes(world);
+    if (world->options.without_sick)
+        drop_letters_to_the_sick(world);
+    qsort(world->letters, world->letter_count, sizeof(*world->letters), compare_letters);
+}
+
+void
+world_forget(struct world *world)
+{
+    free(world->sites);
+    free(world->letters);
+}

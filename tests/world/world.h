@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* world.h: a world of receiving sites, the letters to them, and what became of each.
+ *
+ * Everything follows from a seed: plan.c draws the sites and the letters, receiver.c plays the
+ * sites over the simulated network, ledger.c keeps what they took and what came back, story.c
+ * posts, crashes and waits, judge.c says what does not hold.  Start reading at world_run() in
+ * story.c.
+ */
+#pragma once
+
+#include "base/base.h"
+#include "base/instant.h"
+#include "base/ipaddr.h"
+#include "base/rand.h"
+#include "base/str.h"
+
+#include <stdio.h>
+
+struct accounts;
+struct config;
+struct disk_sim;
+struct listener;
+struct mailstore;
+struct queue;
+struct spool;
+struct stream;
+
+/* clang-format off */
+enum {
+    HOSTS_MAX = 3,          /* Of one site; all its domains share them. */
+    HOST_STEP = 4,          /* Between the addresses of two sites. */
+    ADDRESS_BASE = 0x0b000000,
+    WINDOWS = 36,
+    CRASHES_MAX = 6,
+    SITES_MAX = 4000
+};
+/* clang-format on */
+
+static const duration window_length = MINUTES(5);
+
+/* What a site is like: the rows of the table in plan.c. */
+enum kind {
+    KIND_PLAIN,
+    KIND_RATE_421,
+    KIND_RATE_450,
+    KIND_RATE_WINDOW,
+    KIND_CAP_421,
+    KIND_CAP_REFUSE,
+    KIND_SESSION,
+    KIND_RECIPIENTS,
+    KIND_PROVIDER,
+    KIND_GREY,
+    KIND_TARPIT,
+    KIND_FLAKY,
+    KIND_CUTS,
+    KIND_OUTAGE_REFUSE,
+    KIND_OUTAGE_SILENT,
+    KIND_OUTAGE_421,
+    KIND_DISK_FULL,
+    KIND_DEAD_FIRST,
+    KIND_SILENT_FIRST,
+    KIND_DEAD,
+    KIND_SILENT,
+    KIND_DNS_OUTAGE,
+    KIND_DNS_DEAD,
+    KIND_DNS_BOGUS,
+    KIND_DNS_NO_DATA,
+    KIND_DNS_NO_NAME,
+    KIND_TLS_BROKEN,
+    KIND_TLS_REFUSED,
+    KIND_HOME, /* Where reports go; the only one of its kind. */
+    KIND_COUNT
+};
+
+struct kind_facts {
+    const char *name;
+    unsigned weight;
+    bool measured; /* Gets a backlog, and its throughput counts. */
+    bool healthy;  /* Nothing there delays mail. */
+};
+extern const struct kind_facts kinds[KIND_COUNT];
+
+struct window {
+    uint32_t attempts; /* MAIL commands, and connections turned away. */
+    uint32_t taken;    /* Messages. */
+    uint32_t over_rate;
+    uint32_t over_cap;
+    uint32_t excess; /* The most connections above the cap. */
+};
+
+struct site {
+    enum kind kind;
+    uint32_t number;
+    unsigned domains;
+    unsigned hosts;
+    /* Limits; 0: none. */
+    unsigned cap; /* Connections at a time. */
+    unsigned session_max;
+    unsigned recipients_max;
+    unsigned rate; /* Messages in a period. */
+    duration period;
+    bool fixed_windows; /* Else a bucket that fills all the time. */
+    duration latency;   /* Before the answer to the dot. */
+    duration tarpit;    /* Before each answer. */
+    duration grey_min;
+    unsigned resets_one_in; /* Answers. */
+    unsigned cuts_one_in;   /* Dots. */
+    unsigned stalls_one_in;
+    instant sick_from, sick_until; /* Wall clock. */
+    bool is_large;                 /* Has a backlog. */
+    double allowed;                /* Messages a second, by these limits; 0: not measured. */
+    /* What happens. */
+    unsigned open;
+    double bucket;
+    instant bucket_at;
+    uint32_t in_window;
+    instant window_at;
+    uint64_t taken;
+    instant first_taken, last_taken;
+    uint32_t letters;
+    struct window windows[WINDOWS];
+};
+
+enum lane_of_letter {
+    LETTER_CODE,
+    LETTER_PERSONAL,
+    LETTER_NOTICE,
+    LETTER_BULK
+};
+
+enum manner {
+    MANNER_TAKEN,
+    MANNER_UNKNOWN,  /* 550 5.1.1 */
+    MANNER_FULL,     /* 452 4.2.2, for ever. */
+    MANNER_FULL_ONCE /* 452 4.2.2, twice. */
+};
+
+/* One recipient of one message. */
+struct letter {
+    uint32_t site;
+    uint16_t domain;
+    uint8_t lane;
+    uint8_t manner;
+    bool promised;
+    bool may_repeat; /* The last answer to it was cut, or a crash may have forgotten it. */
+    uint8_t delivered;
+    uint8_t repeats_excused;
+    uint8_t failed_reports;
+    uint8_t delayed_reports;
+    uint8_t refusals; /* Temporary ones. */
+    uint32_t message; /* Letters of one number go in one message. */
+    instant post_at;
+    instant grey_since;
+    instant delivered_at; /* The first time. */
+    instant last_at;
+};
+
+struct crash {
+    instant at;       /* Wall clock: from here on the disk counts its operations. */
+    unsigned after;   /* So many operations later it takes nothing more. */
+    duration silence; /* And so much later the power is cut. */
+    instant dead_at;  /* When that was. */
+    instant back_at;
+};
+
+/* Of all sites of a kind. */
+struct kind_tally {
+    uint64_t sites;
+    uint64_t letters;
+    uint64_t taken;
+    double allowed; /* Messages, in the steady state of sites with a backlog. */
+    double reached;
+    uint64_t attempts; /* The same, when they have been learnt. */
+    uint64_t over_rate;
+    uint64_t over_cap;
+    uint64_t excess_max;
+};
+
+/* How long deliveries took; counts in steps of a factor of two, from one second. */
+enum {
+    SPAN_STEPS = 20
+};
+struct spans {
+    uint64_t count;
+    uint64_t steps[SPAN_STEPS];
+    duration most;
+};
+
+/* What came of one world, or of many. */
+struct tally {
+    uint64_t worlds;
+    uint64_t crashes;
+    uint64_t sites;
+    uint64_t letters;
+    uint64_t delivered;
+    uint64_t returned;
+    uint64_t lost;
+    uint64_t repeats; /* Unexcused. */
+    uint64_t repeats_excused;
+    uint64_t failures;
+    duration virtual_time;
+    struct kind_tally kinds[KIND_COUNT];
+    struct spans codes;         /* At sites without a rate that have a backlog. */
+    struct spans codes_at_rate; /* At sites with one. */
+    struct spans healthy, healthy_alone;
+};
+
+struct options {
+    uint64_t seed;
+    unsigned sites;
+    unsigned recipients; /* About so many. */
+    unsigned crashes;    /* At most. */
+    bool pair;           /* Run once more without the sick sites, to compare. */
+    bool without_sick;
+    bool verbose;
+};
+
+struct world {
+    struct options options;
+    struct rand dice;     /* Of the plan. */
+    struct rand mischief; /* Of the receivers. */
+    struct site *sites;   /* The last one is home. */
+    unsigned site_count;
+    struct letter *letters; /* In order of post_at, those of a message together. */
+    uint32_t letter_count;
+    uint32_t message_count;
+    struct crash crashes[CRASHES_MAX];
+    unsigned crash_count;
+    instant begins; /* Wall clock. */
+    instant ended;
+    bool settled;
+    uint64_t repeats; /* Unexcused. */
+    uint64_t repeats_excused;
+    uint64_t strange; /* Commands and addresses that nobody should have sent. */
+    uint64_t failures;
+    struct queue *queue;
+    struct spool *spool;
+    struct disk_sim *disk;
+    struct config *config;
+    struct accounts *accounts;
+    struct mailstore *mailstore;
+    struct listener *listener;
+};
+
+/* plan.c */
+void world_plan(struct world *world);
+void world_forget(struct world *world);
+ipaddr world_address(const struct site *site, unsigned host);
+/* "d2.s17.example" */
+void world_domain(const struct site *site, unsigned domain, char *text, size_t size);
+/* The letter to which ADDRESS was given, or NULL. */
+struct letter *world_letter(struct world *world, str address);
+
+/* receiver.c: a handler for the listener. */
+WAITS void receiver_serve(void *world, struct stream *stream);
+/* Faults of network and DNS as they are to be now. */
+void receiver_weather(struct world *world);
+
+/* ledger.c */
+void ledger_delivered(struct world *world, struct letter *letter);
+void ledger_answered(struct letter *letter);
+void ledger_report(struct world *world, struct letter *letter, bool is_failure);
+struct window *ledger_window(struct world *world, struct site *site); /* NULL: later than all. */
+/* The disk took nothing from DEAD_AT on: what was delivered since may come again. */
+void ledger_crashed(struct world *world, instant dead_at);
+
+/* story.c: what came of one world goes into TALLY; what does not hold is told on OUT. */
+void world_run(const struct options *options, struct tally *tally, FILE *out);
+
+/* judge.c */
+void judge(struct world *world, struct tally *tally, FILE *out);
+/* Times to delivery at healthy sites, with and without the others. */
+void judge_pair(struct world *with, struct world *without, struct tally *tally, FILE *out);
+/* What holds over many worlds only. */
+void judge_all(struct tally *tally, FILE *out);
+void tally_add(struct tally *sum, const struct tally *one);
+void tally_print(const struct tally *tally, bool verbose, FILE *out);
