@@ -121,6 +121,9 @@ struct config_smtp {
     duration handshake_timeout; /* TLS. */
     duration session_timeout;
     str greeting;
+    duration future_release_max; /* 0: not offered. */
+    duration deliver_by_min;     /* The shortest BY=…;R. */
+    unsigned priority_max;       /* Of logins. */
 };
 
 struct config_auth {

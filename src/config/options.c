@@ -128,6 +128,9 @@ const struct option options[] = {
     SMTP(handshake_timeout, DURATION, "30s", LIVE, MILLISECONDS(10), HOURS(1), NULL, "How long a TLS handshake may take."),
     SMTP(session_timeout, DURATION, "1d", LIVE, MILLISECONDS(10), DAYS(30), NULL, "How long one session may last."),
     SMTP(greeting, TEXT, "", LIVE, 0, 0, NULL, "What follows the host name in the greeting; ESMTP when not set."),
+    SMTP(future_release_max, DURATION, "30d", LIVE, 0, DAYS(3650), NULL, "How long a client that has logged in may have a message held (FUTURERELEASE); 0 does not offer it."),
+    SMTP(deliver_by_min, DURATION, "1m", LIVE, 0, DAYS(1), NULL, "The shortest time in which a client may demand delivery or return (DELIVERBY)."),
+    SMTP(priority_max, INTEGER, "9", LIVE, 0, 9, NULL, "The highest MT-PRIORITY that a login is granted; who has not logged in is granted none above 0."),
 
     AUTH(mechanisms, TEXTS, "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS", LIVE, 0, 0, NULL, "SASL mechanisms that are offered, over TLS only."),
 

@@ -37,6 +37,10 @@ WAITS enum err gate_announced_size(struct intake *intake, struct verdict *verdic
 WAITS enum err gate_sender_syntax(struct intake *intake, struct verdict *verdict);
 WAITS enum err gate_sender_owned(struct intake *intake, struct verdict *verdict);
 WAITS enum err gate_messages_limit(struct intake *intake, struct verdict *verdict);
+/* gates_handling.c: */
+WAITS enum err gate_priority(struct intake *intake, struct verdict *verdict);
+WAITS enum err gate_deliver_by(struct intake *intake, struct verdict *verdict);
+WAITS enum err gate_future_release(struct intake *intake, struct verdict *verdict);
 /* gates_recipient.c: */
 WAITS enum err gate_recipient_count(struct intake *intake, struct verdict *verdict);
 WAITS enum err gate_recipient_syntax(struct intake *intake, struct verdict *verdict);

@@ -103,6 +103,15 @@ intake_recipients_max(struct intake_services *services, const struct intake_peer
     return max && max < RECIPIENTS_MAX ? max : RECIPIENTS_MAX;
 }
 
+duration
+intake_hold_max(struct intake_services *services, const struct intake_peer *peer)
+{
+    const struct config *config = services->config;
+
+    /* RFC 4865 4.1: not for mail from other servers. */
+    return peer->door == DOOR_SUBMISSION ? config->smtp.future_release_max : 0;
+}
+
 enum err
 intake_begin(struct intake_services *services, const struct intake_peer *peer,
              struct intake **intake)
@@ -296,6 +305,13 @@ intake_is_refused(const struct intake *intake)
     return !verdict_accepts(&intake->refusal);
 }
 
+bool
+intake_priority_changed(const struct intake *intake, int *priority)
+{
+    *priority = intake->envelope.priority;
+    return intake->envelope.priority != intake->sender.priority;
+}
+
 uint64_t
 intake_size(const struct intake *intake)
 {
@@ -433,6 +449,24 @@ intake_write(struct intake *intake, str bytes)
     return e;
 }
 
+/* Times are counted from the acceptance, which is now. */
+static void
+fill_times(struct intake *intake)
+{
+    const struct intake_sender *sender = &intake->sender;
+    struct envelope *envelope = &intake->envelope;
+    instant now = envelope->received_at;
+
+    envelope->by = sender->by;
+    envelope->by_trace = sender->by_trace;
+    if (sender->by)
+        envelope->by_deadline = now + sender->by_time;
+    if (sender->hold_for)
+        envelope->release_at = now + sender->hold_for;
+    else if (sender->hold_until > now)
+        envelope->release_at = sender->hold_until;
+}
+
 static enum err
 fill_envelope(struct intake *intake)
 {
@@ -450,6 +484,7 @@ fill_envelope(struct intake *intake)
     envelope->ret = intake->sender.ret;
     envelope->envid = intake->sender.envid;
     envelope->lane = LANE_PERSONAL;
+    fill_times(intake);
     envelope->size = draft_size(intake->draft);
     return OK;
 }

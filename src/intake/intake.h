@@ -72,6 +72,12 @@ struct intake_sender {
     uint64_t size; /* As the client announced it; 0: not at all. */
     enum dsn_return ret;
     str envid;
+    int priority; /* MT-PRIORITY: -9 to 9. */
+    enum deliver_by by;
+    bool by_trace;
+    duration by_time;   /* From now; negative with BY_NOTIFY when it is over. */
+    duration hold_for;  /* At most one of these two; 0: no. */
+    instant hold_until; /* Wall clock. */
 };
 
 /* Begins a transaction; nothing is checked yet.  ERR_LIMIT without memory. */
@@ -98,12 +104,16 @@ void intake_refuse(struct intake *intake, uint16_t code, const char *enhanced, c
 void intake_note_8bit(struct intake *intake);
 bool intake_is_refused(const struct intake *intake);
 uint64_t intake_size(const struct intake *intake);
+/* Another priority than the client asked for was granted: *PRIORITY. */
+bool intake_priority_changed(const struct intake *intake, int *priority);
 
 /* The end of the data.  With an accepting verdict the message is durable, queued, and named ID. */
 WAITS enum err intake_accept(struct intake *intake, struct verdict *verdict, msgid *id);
 
 /* How many recipients one message of this peer may have: for LIMITS. */
 unsigned intake_recipients_max(struct intake_services *services, const struct intake_peer *peer);
+/* Whether a client may ask for a message to be held, and how long; 0: not at this door. */
+duration intake_hold_max(struct intake_services *services, const struct intake_peer *peer);
 /* Whether this client may send to strangers without a login. */
 bool intake_is_trusted(struct intake_services *services, const struct endpoint *client);
 

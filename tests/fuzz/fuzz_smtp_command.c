@@ -8,12 +8,34 @@
 /* clang-format off */
 const str fuzz_seeds[] = {
     S("MAIL FROM:<ann@example.org> SIZE=1000 BODY=8BITMIME RET=HDRS ENVID=QQ+2B AUTH=a+3Db@c SMTPUTF8"),
+    S("MAIL FROM:<ann@example.org> MT-PRIORITY=-4 BY=-120;NT HOLDFOR=3600"),
+    S("MAIL FROM:<> MT-PRIORITY=9 BY=120;R HOLDUNTIL=2026-11-26T22:05:56Z"),
     S("RCPT TO:<bob@example.net> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;a+2Bb@c"),
     S("RCPT TO:<j\xc3\xb6@x> ORCPT=utf-8;j\\x{F6}@x NOTIFY=NEVER"),
     S("EHLO [IPv6:2001:db8::1]"), S("BDAT 1000 LAST"), S("AUTH PLAIN AGE="), S("POST / HTTP/1.1"),
 };
 FUZZ_SEEDS_END;
 /* clang-format on */
+
+static void
+check_times(const struct smtp_mail *mail)
+{
+    struct smtp_deliver_by again;
+    struct buf text;
+
+    must(mail->priority >= SMTP_PRIORITY_MIN && mail->priority <= SMTP_PRIORITY_MAX);
+    must(mail->hold_for >= 0 && mail->hold_for <= SECONDS(SMTP_SECONDS_MAX));
+    must(!mail->hold_for || !mail->hold_until);
+    if (!mail->by.mode)
+        return;
+    must(mail->by.mode != SMTP_BY_RETURN || mail->by.seconds > 0);
+    buf_init(&text, 32);
+    smtp_deliver_by_format(&mail->by, &text);
+    must(smtp_deliver_by_parse(buf_str(&text), &again));
+    must(again.mode == mail->by.mode && again.trace == mail->by.trace &&
+         again.seconds == mail->by.seconds);
+    buf_done(&text);
+}
 
 static void
 check_mail(str args, struct arena *arena)
@@ -27,6 +49,7 @@ check_mail(str args, struct arena *arena)
     }
     must(!fuzz_has_line_end(mail.envid) && mail.envid.len <= ENVID_MAX);
     must(!mail.from.is_utf8 || mail.smtputf8);
+    check_times(&mail);
 }
 
 static void

@@ -220,6 +220,48 @@ read_auth(struct parameters *p, str value)
     return e ? fault_for(e, p->fault, "5.5.4", text) : OK;
 }
 
+static enum err
+read_priority(struct parameters *p, str value)
+{
+    if (!smtp_priority_parse(value, &p->mail->priority))
+        return fault_set(p->fault, 501, "5.5.4", "MT-PRIORITY= takes -9 to 9");
+    p->mail->has_priority = true;
+    return OK;
+}
+
+static enum err
+read_by(struct parameters *p, str value)
+{
+    if (!smtp_deliver_by_parse(value, &p->mail->by))
+        return fault_set(p->fault, 501, "5.5.4",
+                         "BY= takes seconds, \";\", and R (with a positive time) or N, and T");
+    return OK;
+}
+
+/* RFC 4865: one of the two keywords, not both. */
+static enum err
+read_hold(struct parameters *p, bool is_read)
+{
+    if (!is_read)
+        return fault_set(p->fault, 501, "5.5.4",
+                         "HOLDFOR= takes 1 to 999999999 seconds, HOLDUNTIL= a time as RFC 3339");
+    if (p->mail->hold_for && p->mail->hold_until)
+        return fault_set(p->fault, 501, "5.5.4", "HOLDFOR= and HOLDUNTIL= exclude each other");
+    return OK;
+}
+
+static enum err
+read_hold_for(struct parameters *p, str value)
+{
+    return read_hold(p, smtp_hold_for_parse(value, &p->mail->hold_for));
+}
+
+static enum err
+read_hold_until(struct parameters *p, str value)
+{
+    return read_hold(p, smtp_hold_until_parse(value, &p->mail->hold_until));
+}
+
 static unsigned
 notify_bit(str word)
 {
@@ -278,14 +320,18 @@ struct parameter_row {
 
 /* clang-format off */
 static const struct parameter_row parameter_rows[] = {
-    { "SIZE",     true,  true,  read_size },
-    { "BODY",     true,  true,  read_body },
-    { "SMTPUTF8", true,  false, read_smtputf8 },
-    { "RET",      true,  true,  read_ret },
-    { "ENVID",    true,  true,  read_envid },
-    { "AUTH",     true,  true,  read_auth },
-    { "NOTIFY",   false, true,  read_notify },
-    { "ORCPT",    false, true,  read_orcpt },
+    { "SIZE",        true,  true,  read_size },
+    { "BODY",        true,  true,  read_body },
+    { "SMTPUTF8",    true,  false, read_smtputf8 },
+    { "RET",         true,  true,  read_ret },
+    { "ENVID",       true,  true,  read_envid },
+    { "AUTH",        true,  true,  read_auth },
+    { "MT-PRIORITY", true,  true,  read_priority },
+    { "BY",          true,  true,  read_by },
+    { "HOLDFOR",     true,  true,  read_hold_for },
+    { "HOLDUNTIL",   true,  true,  read_hold_until },
+    { "NOTIFY",      false, true,  read_notify },
+    { "ORCPT",       false, true,  read_orcpt },
 };
 /* clang-format on */
 

@@ -2,8 +2,9 @@
 /* command.h: SMTP command lines and their arguments, as a server reads them.
  *
  * RFC 5321 4.1.1, with the parameters of SIZE (1870), DSN (3461), BDAT (3030), AUTH (4954),
- * 8BITMIME (6152) and SMTPUTF8 (6531).  Parsers here know the grammar, and the answer that a
- * breach of it deserves; whether a command is in order, or allowed, the server decides.
+ * 8BITMIME (6152), SMTPUTF8 (6531), MT-PRIORITY (6710), DELIVERBY (2852) and FUTURERELEASE (4865).
+ * Parsers here know the grammar, and the answer that a breach of it deserves; whether a command is
+ * in order, or allowed, the server decides.
  */
 #pragma once
 
@@ -13,6 +14,7 @@
 #include "base/str.h"
 #include "formats/address.h"
 #include "formats/dsn.h"
+#include "protocols/smtp/parameters.h"
 
 enum smtp_verb {
     SMTP_UNKNOWN,
@@ -76,6 +78,11 @@ struct smtp_mail {
     str envid; /* Decoded, printable; empty when unstated. */
     bool has_auth;
     struct address auth; /* Null for AUTH=<>. */
+    bool has_priority;
+    int priority;
+    struct smtp_deliver_by by;
+    duration hold_for;   /* 0: unstated. */
+    instant hold_until;  /* 0: unstated.  At most one of the two is there. */
     bool has_parameters; /* Any at all; after HELO none belongs there. */
 };
 

@@ -81,6 +81,36 @@ static const struct fault_case mail_cases[] = {
     { "FROM:<ann@example.org> AUTH=e+3Dmc2@example.com" },
     { "FROM:<j\xc3\xb6rg@example.org> SMTPUTF8" },
     { "FROM:<j\xc3\xb6rg@example.org>", 553, "5.6.7" },
+    { "FROM:<ann@example.org> MT-PRIORITY=-9 BY=120;R HOLDFOR=1" },
+    { "FROM:<ann@example.org> mt-priority=0 by=-120;nt holduntil=2026-11-26T22:05:56Z" },
+    { "FROM:<ann@example.org> MT-PRIORITY=9 BY=+999999999;RT HOLDUNTIL=2026-11-26T22:05:56+01:00" },
+    { "FROM:<ann@example.org> MT-PRIORITY=10", 501, "5.5.4" },
+    { "FROM:<ann@example.org> MT-PRIORITY=-0", 501, "5.5.4" },
+    { "FROM:<ann@example.org> MT-PRIORITY=+3", 501, "5.5.4" },
+    { "FROM:<ann@example.org> MT-PRIORITY=03", 501, "5.5.4" },
+    { "FROM:<ann@example.org> MT-PRIORITY=-", 501, "5.5.4" },
+    { "FROM:<ann@example.org> MT-PRIORITY=", 501, "5.5.4" },
+    { "FROM:<ann@example.org> MT-PRIORITY", 501, "5.5.4" },
+    { "FROM:<ann@example.org> MT-PRIORITY=1 MT-PRIORITY=1", 501, "5.5.4" },
+    { "FROM:<ann@example.org> BY=0;R", 501, "5.5.4" },
+    { "FROM:<ann@example.org> BY=-5;R", 501, "5.5.4" },
+    { "FROM:<ann@example.org> BY=120", 501, "5.5.4" },
+    { "FROM:<ann@example.org> BY=;R", 501, "5.5.4" },
+    { "FROM:<ann@example.org> BY=120;X", 501, "5.5.4" },
+    { "FROM:<ann@example.org> BY=120;T", 501, "5.5.4" },
+    { "FROM:<ann@example.org> BY=120;RTT", 501, "5.5.4" },
+    { "FROM:<ann@example.org> BY=120;RN", 501, "5.5.4" },
+    { "FROM:<ann@example.org> BY=1000000000;N", 501, "5.5.4" },
+    { "FROM:<ann@example.org> BY=+-1;N", 501, "5.5.4" },
+    { "FROM:<ann@example.org> HOLDFOR=0", 501, "5.5.4" },
+    { "FROM:<ann@example.org> HOLDFOR=060", 501, "5.5.4" },
+    { "FROM:<ann@example.org> HOLDFOR=-60", 501, "5.5.4" },
+    { "FROM:<ann@example.org> HOLDFOR=1000000000", 501, "5.5.4" },
+    { "FROM:<ann@example.org> HOLDFOR=1h", 501, "5.5.4" },
+    { "FROM:<ann@example.org> HOLDUNTIL=tomorrow", 501, "5.5.4" },
+    { "FROM:<ann@example.org> HOLDUNTIL=2026-11-26", 501, "5.5.4" },
+    { "FROM:<ann@example.org> HOLDUNTIL=2026-13-26T22:05:56Z", 501, "5.5.4" },
+    { "FROM:<ann@example.org> HOLDFOR=60 HOLDUNTIL=2026-11-26T22:05:56Z", 501, "5.5.4" },
     { "FROM:<ann@example.org> FOO=1", 555, "5.5.4" },
     { "FROM:<ann@example.org> NOTIFY=NEVER", 555, "5.5.4" },
     { "FROM:<ann@example.org> SIZE=1 SIZE=2", 501, "5.5.4" },
@@ -181,6 +211,13 @@ parameters_are_read(void)
     CHECK_STR(mail.envid, "x+y");
     CHECK(mail.has_auth && mail.has_parameters);
     CHECK_STR(mail.auth.domain, "d");
+    CHECK(smtp_mail_parse(S("FROM:<a@b> MT-PRIORITY=-4 BY=-30;NT HOLDFOR=3600"), &arena, &mail,
+                          &fault) == OK);
+    CHECK(mail.has_priority && mail.priority == -4 && mail.hold_for == HOURS(1));
+    CHECK(mail.by.mode == SMTP_BY_NOTIFY && mail.by.trace && mail.by.seconds == -30);
+    CHECK(smtp_mail_parse(S("FROM:<a@b> HOLDUNTIL=1970-01-02T00:00:01Z"), &arena, &mail, &fault) ==
+          OK);
+    CHECK(mail.hold_until == DAYS(1) + SECONDS(1) && !mail.by.mode && !mail.has_priority);
     CHECK(smtp_mail_parse(S("FROM:<>"), &arena, &mail, &fault) == OK);
     CHECK(address_is_null(&mail.from) && !mail.has_parameters && !mail.has_size);
 

@@ -88,17 +88,23 @@ smtp_finish_message(struct smtp_session *s)
 {
     char text[MSGID_TEXT_SIZE + 1];
     struct verdict verdict;
+    bool changed;
+    int priority;
     enum err e;
     msgid id;
 
     e = intake_accept(s->intake, &verdict, &id);
     if (e)
         return e;
+    changed = intake_priority_changed(s->intake, &priority);
     smtp_session_reset(s);
     if (!verdict_accepts(&verdict))
         return smtp_reply_verdict(s, &verdict);
     s->messages++;
     msgid_format(id, text);
+    if (changed) /* RFC 6710 7. */
+        return smtp_reply(s, 250, "2.3.6", "%d is the priority granted; queued as %s", priority,
+                          text);
     return smtp_reply(s, 250, "2.0.0", "Queued as %s", text);
 }
 

@@ -8,6 +8,8 @@
 
 #include "auth/sasl.h"
 #include "config/config.h"
+#include "formats/date.h"
+#include "runtime/clock.h"
 #include "runtime/stream.h"
 #include "runtime/tls.h"
 
@@ -91,10 +93,33 @@ offer_limits(struct smtp_session *s)
                            s->config->smtp.messages_max);
 }
 
+/* RFC 2852, RFC 4865: with what is least and most here. */
+WAITS static enum err
+offer_times(struct smtp_session *s)
+{
+    duration min = s->config->smtp.deliver_by_min;
+    char until[DATE_TEXT_MAX];
+    struct intake_peer peer;
+    duration max;
+    enum err e;
+
+    e = min ? smtp_reply_more(s, 250, "", "DELIVERBY %" PRId64, min / SECONDS(1))
+            : smtp_reply_more(s, 250, "", "DELIVERBY");
+    if (e)
+        return e;
+    smtp_session_peer(s, &peer);
+    max = intake_hold_max(s->server->services, &peer);
+    if (max == 0)
+        return OK;
+    date_format_rfc3339(clock_now() + max, false, until);
+    return smtp_reply_more(s, 250, "", "FUTURERELEASE %" PRId64 " %s", max / SECONDS(1), until);
+}
+
 WAITS static enum err
 offer_plain_extensions(struct smtp_session *s)
 {
-    static const char *const names[] = { "PIPELINING", "8BITMIME", "SMTPUTF8", "CHUNKING", "DSN" };
+    static const char *const names[] = { "PIPELINING", "8BITMIME", "SMTPUTF8",
+                                         "CHUNKING",   "DSN",      "MT-PRIORITY" };
     enum err e;
 
     for (size_t i = 0; i < COUNT_OF(names); i++) {
@@ -117,6 +142,9 @@ smtp_ehlo(struct smtp_session *s, str args)
     if (e)
         return e;
     e = offer_plain_extensions(s);
+    if (e)
+        return e;
+    e = offer_times(s);
     if (e)
         return e;
     if (s->server->tls && !s->handshake_done) {

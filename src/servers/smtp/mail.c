@@ -42,6 +42,20 @@ body_type_from(enum smtp_body body)
     return BODY_7BIT;
 }
 
+static enum deliver_by
+deliver_by_from(enum smtp_by_mode mode)
+{
+    switch (mode) {
+    case SMTP_BY_RETURN:
+        return BY_RETURN;
+    case SMTP_BY_NOTIFY:
+        return BY_NOTIFY;
+    case SMTP_BY_UNSTATED:
+        break;
+    }
+    return BY_NONE;
+}
+
 /* Our own terms from those of the grammar.  False when the arena is full. */
 static bool
 sender_from_mail(const struct smtp_mail *mail, struct arena *arena, struct intake_sender *sender)
@@ -52,6 +66,12 @@ sender_from_mail(const struct smtp_mail *mail, struct arena *arena, struct intak
         .size = mail->has_size ? mail->size : 0,
         .ret = mail->ret,
         .envid = mail->envid,
+        .priority = mail->priority,
+        .by = deliver_by_from(mail->by.mode),
+        .by_trace = mail->by.trace,
+        .by_time = SECONDS(mail->by.seconds),
+        .hold_for = mail->hold_for,
+        .hold_until = mail->hold_until,
     };
     return address_is_null(&mail->from) || address_text(&mail->from, arena, &sender->path);
 }
