@@ -15,7 +15,7 @@ takes(const struct call *call, unsigned uses)
 void
 ask_begin(struct ask *ask, struct call *call)
 {
-    const char *reason = takes(call, USES_DESTROYS) ? call_reason(call) : NULL;
+    const char *reason = takes(call, USES_DESTROYS | USES_REASON) ? call_reason(call) : NULL;
 
     ask->call = call;
     buf_init(&ask->buf, ASK_SIZE_MAX);

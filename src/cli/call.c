@@ -111,7 +111,29 @@ call_reason(const struct call *call)
 
     if (!reason)
         reason = getenv("OUTPOST_REASON");
-    return reason && reason[0] ? reason : NULL;
+    return reason && reason[0] ? reason : call->reason;
+}
+
+int
+call_need_reason(struct call *call)
+{
+    char line[512] = "";
+    str text;
+
+    if (call_reason(call) || call_has(call, "--dry-run"))
+        return EXIT_OK;
+    if (isatty(STDIN_FILENO)) {
+        fprintf(stderr, "Why, for the record: ");
+        if (!fgets(line, sizeof(line), stdin))
+            line[0] = '\0';
+    }
+    text = str_trim(str_from(line));
+    if (text.len == 0 || !arena_copy(&call->arena, text, &text))
+        return call_fail(call, EXIT_USAGE, "no_reason",
+                         "add --reason TEXT, or set OUTPOST_REASON",
+                         "a reason is needed, for the record");
+    call->reason = text.ptr;
+    return EXIT_OK;
 }
 
 int

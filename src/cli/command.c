@@ -339,7 +339,7 @@ run_noun(struct call *call, int argc, char **argv)
 static int
 leading_words(int argc, char **argv)
 {
-    static const struct command any = { .uses = USES_CONFIG | USES_CHANGES | USES_DESTROYS |
+    static const struct command any = { .uses = USES_CONFIG | USES_CHANGES | USES_DESTROYS | USES_REASON |
                                                 USES_LIST };
     int at = 1;
 

@@ -55,6 +55,7 @@ enum command_uses {
     USES_SERVER = 2, /* Talks to the running server, found by --config: implies USES_CONFIG. */
     USES_CHANGES = 4,  /* Changes something: --dry-run */
     USES_DESTROYS = 8, /* Cannot be undone: --yes and --reason, beside --dry-run. */
+    USES_REASON = 32,  /* --reason, for the record: see call_need_reason(). */
     USES_LIST = 16,  /* Prints a list: -o table|wide|tsv|ids|json, --no-headers */
 };
 
@@ -95,6 +96,7 @@ struct call {
     unsigned use_count;
     struct output *out;
     struct arena arena;       /* Lives as long as the call. */
+    const char *reason;       /* Asked for at the terminal. */
     const struct config *config; /* After call_config(). */
 };
 
@@ -123,6 +125,8 @@ enum { EXIT_STOP = -1 };
 int call_confirm(const struct call *call, const char *what);
 /* --reason or OUTPOST_REASON; NULL when not given. */
 const char *call_reason(const struct call *call);
+/* For USES_REASON: asks for it at the terminal when it was not given.  0 or an exit code. */
+int call_need_reason(struct call *call);
 
 /* A password: --password-file FILE, --password-stdin, OUTPOST_PASSWORD, or asked at the terminal (twice when
  * CONFIRM).  The commands that use it list PASSWORD_FLAGS among their flags.  0 or an exit code. */

@@ -13,6 +13,7 @@ const struct noun nouns[] = {
     { "domain",     "Domains that are ours",                     domain_commands },
     { "alias",      "Addresses that lead to others",             alias_commands },
     { "queue",      "What waits to be delivered",                queue_commands },
+    { "rule",       "What holds, slows or moves mail until it ends", rule_commands },
     { "trace",      "What happened to a message",                trace_commands },
     { "route",      "Where mail goes, and why",                  route_commands },
     { "reload",     "Read the configuration again",              reload_commands },

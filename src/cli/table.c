@@ -23,6 +23,9 @@ static const struct flag changes_flags[] = {
 };
 static const struct flag destroys_flags[] = {
     { "--yes", 'y', FLAG_NONE, NULL, false, "Do not ask" },
+    { NULL, 0, FLAG_NONE, NULL, false, NULL },
+};
+static const struct flag reason_flags[] = {
     { "--reason", 0, FLAG_TEXT, "TEXT", false, "Why, for the record; otherwise OUTPOST_REASON" },
     { NULL, 0, FLAG_NONE, NULL, false, NULL },
 };
@@ -39,6 +42,7 @@ static const struct {
     { USES_LIST, list_flags },
     { USES_CHANGES | USES_DESTROYS, changes_flags },
     { USES_DESTROYS, destroys_flags },
+    { USES_DESTROYS | USES_REASON, reason_flags },
     { USES_CONFIG | USES_SERVER, config_flags },
 };
 

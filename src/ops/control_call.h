@@ -105,5 +105,6 @@ enum {
 };
 extern const struct control_command control_directory[]; /* Each ends with a NULL name. */
 extern const struct control_command control_queue[];
+extern const struct control_command control_rule[];
 extern const struct control_command control_trace[];
 extern const struct control_command control_status[];
