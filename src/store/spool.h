@@ -39,6 +39,8 @@ struct spool_options {
     const char *dir;         /* Made when it is missing; its parent must exist. */
     size_t segment_bytes;    /* 0: 64 MiB.  A commit larger than one segment is ERR_LIMIT. */
     size_t inline_max;       /* 0: 256 KiB.  Larger bodies go to a file of their own. */
+    size_t opening_memory;   /* 0: 512 MiB.  For envelopes and notes while opening: with less than
+                              * they need it takes longer. */
     uint64_t free_bytes_min; /* Below it new drafts are refused with ERR_FULL. */
     bool inline_flush;       /* No thread of its own: the caller of a WAITS function does the work.
                               * For the simulated world and for tools; always so with a DISK. */
@@ -55,7 +57,8 @@ struct spool_entry {
                    * for a human, or for a notice to the sender.  Forget it to be rid of it. */
 };
 
-/* Opens, repairs what a crash left, and calls FOUND for each live message, in no order.
+/* Opens, repairs what a crash left, and calls FOUND for each live message, about in the order in
+ * which they came.
  * ERR_BUSY: another process has it open; ERR_CORRUPT, ERR_IO, ERR_FULL: WHY tells more.
  * Damage of single messages is no error: see spool_stats and spool_entry.damaged. */
 WAITS enum err spool_open(const struct spool_options *options,

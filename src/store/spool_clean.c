@@ -17,6 +17,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+    CLEAN_STRIDE = 4096
+};
+
 /* A message to be moved, as it stood when it was found. */
 struct candidate {
     msgid id;
@@ -147,26 +151,27 @@ find_candidates(struct spool *spool, uint32_t slot, struct candidate *candidates
 {
     size_t count = 0;
     uint64_t bytes = 0;
+    uint32_t left;
 
-    for (size_t turn = 0; turn < SHARDS && count < CLEAN_STEP_RECORDS && bytes < CLEAN_STEP_BYTES;
-         turn++) {
-        pthread_mutex_lock(&spool->lock);
-        const struct shard *shard = &spool->shards[spool->clean_shard];
-        uint32_t i = 0;
-        for (; i < shard->capacity && count < CLEAN_STEP_RECORDS && bytes < CLEAN_STEP_BYTES; i++) {
-            const struct entry *entry = &shard->slots[i];
-            if (!touches(entry, slot))
-                continue;
-            candidates[count++] =
-                (struct candidate){ entry->id,          entry->base, entry->note,
-                                    entry->body_size,   entry->file, entry->base_bytes,
-                                    entry->note_version };
-            bytes += entry->base_bytes + entry->note_bytes;
+    pthread_mutex_lock(&spool->lock);
+    left = table_end(spool);
+    for (; left && count < CLEAN_STEP_RECORDS && bytes < CLEAN_STEP_BYTES; left--) {
+        const struct entry *entry;
+        if (left % CLEAN_STRIDE == 0) { /* Others want it too. */
+            pthread_mutex_unlock(&spool->lock);
+            pthread_mutex_lock(&spool->lock);
         }
-        if (i >= shard->capacity)
-            spool->clean_shard = (spool->clean_shard + 1) % SHARDS;
-        pthread_mutex_unlock(&spool->lock);
+        entry = table_at(spool, spool->clean_at);
+        spool->clean_at = spool->clean_at + 1 < table_end(spool) ? spool->clean_at + 1 : 0;
+        if (!entry || !touches(entry, slot))
+            continue;
+        candidates[count++] =
+            (struct candidate){ entry->id,          entry->base, entry->note,
+                                entry->body_size,   entry->file, entry->base_bytes,
+                                entry->note_version };
+        bytes += entry->base_bytes + entry->note_bytes;
     }
+    pthread_mutex_unlock(&spool->lock);
     return count;
 }
 

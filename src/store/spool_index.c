@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* spool_index.c: what is in a segment, without the bodies, so that a restart need not read them.
  *
- * While a segment is written to, heads, envelopes and notes collect in memory as they are in the
- * records; when the segment is closed in order they are written to DIR/index/NUMBER.  That file is
- * a convenience: it is not synced, and it counts only when its checksum is right and it is of this
- * life and this end of the segment.  When it would be more than an eighth of the segment there is
- * none.
+ * While a segment is written to, heads, envelopes and notes are appended to DIR/index/NUMBER as
+ * they are in the records, a mebibyte at a time; its header, without which it does not count, is
+ * written when the segment is closed in order.  That file is a convenience: it is not synced, and
+ * it counts only when its checksum is right and it is of this life and this end of the segment.
  */
 #include "store/spool_log.h"
 
@@ -18,6 +17,7 @@
 
 enum {
     INDEX_HEADER_SIZE = 64,
+    INDEX_PIECE = 1 << 20, /* Written when so much has collected. */
     INDEX_VERSION = 1
 };
 
@@ -39,17 +39,12 @@ static_assert(sizeof(struct index_header) == INDEX_HEADER_SIZE, "no padding");
 void
 index_begin(struct spool *spool)
 {
-    if (!spool->index.max)
-        buf_init(&spool->index, (size_t)spool->segment_bytes / 4);
-    buf_clear(&spool->index);
-}
-
-void
-index_add(struct spool *spool, const struct record *record)
-{
-    buf_add(&spool->index, (str){ record->bytes, RECORD_HEAD_SIZE });
-    buf_add(&spool->index, record->envelope);
-    buf_add(&spool->index, record->note);
+    index_end(spool);
+    if (!spool->index.text.max)
+        buf_init(&spool->index.text, INDEX_PIECE + SPOOL_ENVELOPE_MAX + SPOOL_NOTE_MAX + 4096);
+    spool->index.size = 0;
+    spool->index.crc = 0;
+    spool->index.failed = false;
 }
 
 static enum err
@@ -65,34 +60,70 @@ open_file(struct spool *spool, uint32_t slot, int *file)
     return e;
 }
 
+/* What has collected goes to the file of the segment in SLOT. */
+static enum err
+write_piece(struct spool *spool, uint32_t slot)
+{
+    struct spool_index *index = &spool->index;
+    str text = buf_str(&index->text);
+    struct iovec part = { (void *)(uintptr_t)text.ptr, text.len };
+    enum err e = buf_ok(&index->text) ? OK : ERR_LIMIT;
+
+    if (!e && index->file < 0)
+        e = open_file(spool, slot, &index->file);
+    if (!e && text.len)
+        e = spool->disk->write(spool->disk, index->file, &part, 1, INDEX_HEADER_SIZE + index->size);
+    if (!e) {
+        index->crc = crc32c(index->crc, text.ptr, text.len);
+        index->size += text.len;
+    } else {
+        index->failed = true;
+        log_debug("spool: no index for segment %u: %s", slot, err_name(e));
+    }
+    buf_clear(&index->text);
+    return e;
+}
+
+void
+index_add(struct spool *spool, const struct segment *segment, const struct record *record)
+{
+    struct spool_index *index = &spool->index;
+
+    if (index->failed)
+        return;
+    buf_add(&index->text, (str){ record->bytes, RECORD_HEAD_SIZE });
+    buf_add(&index->text, record->envelope);
+    buf_add(&index->text, record->note);
+    if (index->text.len >= INDEX_PIECE)
+        (void)!write_piece(spool, segment->slot);
+}
+
 void
 index_write(struct spool *spool, const struct segment *segment)
 {
-    str content = buf_str(&spool->index);
-    struct index_header header = {
-        .epoch = segment->epoch,
-        .salt = segment->salt,
-        .end = segment->end,
-        .size = content.len,
-        .version = INDEX_VERSION,
-        .content_crc = crc32c(0, content.ptr, content.len),
-    };
-    struct iovec parts[2] = { { &header, sizeof(header) },
-                              { (void *)(uintptr_t)content.ptr, content.len } };
-    int file;
-    enum err e;
+    struct spool_index *index = &spool->index;
+    struct index_header header = { .epoch = segment->epoch, .salt = segment->salt };
+    struct iovec part = { &header, sizeof(header) };
 
-    if (!buf_ok(&spool->index) || !content.len)
+    if (index->failed || (!index->size && !index->text.len) || write_piece(spool, segment->slot))
         return;
+    header.end = segment->end;
+    header.size = index->size;
+    header.version = INDEX_VERSION;
+    header.content_crc = index->crc;
     memcpy(header.magic, index_magic, sizeof(header.magic));
     header.crc = crc32c(0, &header, offsetof(struct index_header, crc));
-    e = open_file(spool, segment->slot, &file);
-    if (!e) {
-        e = spool->disk->write(spool->disk, file, parts, 2, 0);
-        spool->disk->close(spool->disk, file);
-    }
-    if (e)
-        log_debug("spool: no index for segment %u: %s", segment->slot, err_name(e));
+    if (spool->disk->write(spool->disk, index->file, &part, 1, 0))
+        log_debug("spool: no index for segment %u", segment->slot);
+}
+
+void
+index_end(struct spool *spool)
+{
+    if (spool->index.file >= 0)
+        spool->disk->close(spool->disk, spool->index.file);
+    spool->index.file = -1;
+    buf_clear(&spool->index.text);
 }
 
 static bool
@@ -120,8 +151,7 @@ index_load(struct spool *spool, const struct segment *segment, uint64_t end, cha
     right = spool_read(spool, file, &header, sizeof(header), 0, false) == OK &&
             header_is_right(&header, segment, end);
     if (right) {
-        content = malloc((size_t)header.size + 1);
-        must(content);
+        content = big_alloc((size_t)header.size + 1);
         right =
             spool_read(spool, file, content, (size_t)header.size, sizeof(header), false) == OK &&
             crc32c(0, content, (size_t)header.size) == header.content_crc;

@@ -4,8 +4,9 @@
  * spool_record.c: bytes of headers and records     spool_table.c: the live messages in memory
  * spool_log.c: segments, groups, the flusher       spool_clean.c: making segments free
  * spool_fresh.c: what was committed a moment ago
- * spool_index.c: what is in a segment, in short    spool_open.c, spool_scan.c, spool_replay.c:
- * restart spool_draft.c, spool_body.c, spool.c: the calls
+ * spool_index.c: what is in a segment, in short
+ * spool_open.c, spool_scan.c, spool_replay.c, spool_tell.c: restart
+ * spool_draft.c, spool_body.c, spool.c: the calls
  */
 #pragma once
 
@@ -14,7 +15,6 @@
 #include "base/err.h"
 #include "base/instant.h"
 #include "base/list.h"
-#include "base/map.h"
 #include "base/msgid.h"
 #include "base/str.h"
 #include "runtime/wait.h"
@@ -31,6 +31,7 @@ enum {
     SEGMENT_BYTES_MAX = 1 << 30,
     SEGMENT_BYTES_SMALLEST = 8 << 10,    /* Of those that are squeezed onto a full disk. */
     INLINE_MAX_DEFAULT = 256 << 10,
+    OPENING_MEMORY_DEFAULT = 512 << 20,
     RECORD_HEAD_SIZE = 88,
     GROUP_RECORDS_MAX = 512,
     GROUP_BYTES_MAX = 16 << 20,
@@ -41,6 +42,7 @@ enum {
     CLEAN_STEP_BYTES = 4 << 20,
     SPOOL_PATH_SIZE = 512,
     SHARDS = 256,
+    CHUNK_ENTRIES = 4096,
     FRESH_SLOTS = 4096,
     FRESH_BYTES_MAX = 16 << 20,          /* Of messages kept in memory after their commit. */
 };
@@ -75,15 +77,19 @@ struct entry {
     uint32_t note_bytes;
     uint32_t note_version;
     uint16_t readers;
-    uint8_t state; /* enum entry_state; 0: an empty place of the table. */
+    uint8_t state; /* enum entry_state; 0: a free place. */
     bool damaged : 1;
     bool moving : 1;
-    bool told : 1; /* While opening. */
 };
 static_assert(sizeof(struct entry) == 64, "the memory budget of a message");
 
+struct shard_slot {
+    uint32_t tag;   /* Of the id's hash. */
+    uint32_t entry; /* Its number, and one more; 0: an empty slot. */
+};
+
 struct shard {
-    struct entry *slots;
+    struct shard_slot *slots;
     uint32_t capacity;
     uint32_t count;
 };
@@ -183,11 +189,21 @@ struct fresh_table {
     struct link by_age;
 };
 
+/* Of the active segment. */
+struct spool_index {
+    struct buf text; /* Not yet in the file. */
+    int file;        /* -1: none. */
+    uint32_t crc;    /* Of what is in the file, */
+    uint64_t size;   /* and how much that is. */
+    bool failed;
+};
+
 struct spool {
     const struct disk *disk;
     char dir[SPOOL_PATH_SIZE];
     uint64_t segment_bytes;
     size_t inline_max;
+    size_t opening_memory;
     uint64_t free_bytes_min;
     int lock_file;
     bool inline_flush;
@@ -199,6 +215,10 @@ struct spool {
     bool stopping;
     bool full;
     struct shard shards[SHARDS];
+    struct chunk **chunks; /* Of entries; NULL where one was given back. */
+    uint32_t chunk_count;
+    uint32_t chunk_room; /* Before this one all are full. */
+    uint32_t chunks_empty;
     struct segment **by_slot;
     uint32_t slot_count;
     struct segment_list used; /* The last one is written to, unless it is closed. */
@@ -222,10 +242,10 @@ struct spool {
     uint32_t
         slot_burnt; /* Numbers up to this one may be taken by files that could not be removed. */
     instant spare_tried;
-    uint32_t clean_shard;
-    bool failing; /* The last group failed, and was logged. */
+    uint32_t clean_at; /* Number of the entry where cleaning goes on. */
+    bool failing;      /* The last group failed, and was logged. */
     struct iovec *parts;
-    struct buf index; /* Of the active segment. */
+    struct spool_index index;
 
     struct fresh_table fresh;
 };
@@ -249,10 +269,13 @@ void record_free(struct record *record);
 void record_list_init(struct record_list *list);
 void record_list_add(struct record_list *list, struct record *record);
 
-/* spool_table.c: called with the lock held; pointers are valid until it is given up. */
+/* spool_table.c: called with the lock held; pointers are valid until the entry is removed. */
 struct entry *table_find(struct spool *spool, msgid id);
 struct entry *table_insert(struct spool *spool, msgid id); /* State is set by the caller. */
 void table_remove(struct spool *spool, struct entry *entry);
+/* Walks: numbers below table_end(), NULL where there is none. */
+uint32_t table_end(const struct spool *spool);
+struct entry *table_at(struct spool *spool, uint32_t number);
 void table_done(struct spool *spool);
 
 /* spool_log.c */
@@ -304,18 +327,53 @@ struct findings {
 enum err scan_segments(struct spool *spool, struct findings *findings, struct why *why);
 
 /* spool_replay.c */
-/* Reads SEGMENT's records into the table, and sets its end. */
-enum err replay_segment(struct spool *spool, const struct findings *findings,
-                        struct segment *segment, struct why *why);
+/* For many megabytes that are written to once, in pages as large as the system has.  For free(). */
+void *big_alloc(size_t size);
+/* Where the texts of a record are in the bytes of its segment's struct kept. */
+struct kept_record {
+    uint32_t at;
+    uint32_t offset;
+    uint32_t envelope_size;
+    uint32_t note_size;
+};
+/* Envelopes and notes of a segment, kept while opening. */
+struct kept {
+    uint64_t since; /* Of the keeping's clock; 0: nothing is kept. */
+    char *bytes;
+    size_t size;
+    size_t bytes_capacity;
+    struct kept_record *records; /* By AT. */
+    size_t count;
+    size_t capacity;
+    size_t next; /* Where to look first. */
+};
+struct keeping {
+    struct kept *slots;
+    uint32_t slot_count;
+    uint64_t clock;
+    uint64_t max; /* Bytes in all; about. */
+    uint64_t reads_left;
+};
+/* Reads the records of all segments into the table, and sets their ends; KEEPING may be NULL. */
+enum err replay_segments(struct spool *spool, const struct findings *findings,
+                         struct keeping *keeping, struct why *why);
+/* Reads SEGMENT once more, for its texts. */
+enum err keep_segment(struct spool *spool, const struct findings *findings,
+                      const struct segment *segment, struct kept *kept);
+void kept_done(struct kept *kept);
+
+/* spool_tell.c */
+void keeping_init(struct keeping *keeping, const struct spool *spool);
+void keeping_done(struct keeping *keeping);
+/* Empty, for the texts of SLOT; others than SPARED may have to go. */
+struct kept *keeping_room(struct keeping *keeping, uint32_t slot, uint32_t spared);
 /* Who is to be told what is live. */
 struct telling {
     void (*found)(void *arg, const struct spool_entry *entry);
     void *arg;
-    struct map *notes; /* Those whose message was not met yet. */
 };
-/* Tells of the messages that stand in SEGMENT, and marks their entries. */
-enum err tell_segment(struct spool *spool, const struct findings *findings,
-                      const struct segment *segment, const struct telling *telling);
+void tell_all(struct spool *spool, const struct findings *findings, struct keeping *keeping,
+              const struct telling *telling);
 
 /* spool_fresh.c */
 void fresh_init(struct spool *spool);
@@ -331,12 +389,14 @@ void fresh_done(struct spool *spool);
 
 /* spool_index.c */
 void index_begin(struct spool *spool);
-void index_add(struct spool *spool, const struct record *record);
+void index_add(struct spool *spool, const struct segment *segment, const struct record *record);
 /* SEGMENT was closed in order. */
 void index_write(struct spool *spool, const struct segment *segment);
 /* The index of SEGMENT, which ends at END, in malloc'ed BYTES; false when there is no good one. */
 bool index_load(struct spool *spool, const struct segment *segment, uint64_t end, char **bytes,
                 uint64_t *size);
+/* Closes the file. */
+void index_end(struct spool *spool);
 void index_remove(struct spool *spool, uint32_t slot);
 
 /* spool_body.c: none of these parks.  With NOW they return ERR_BUSY rather than wait for the

@@ -2,9 +2,9 @@
 /* spool_open.c: opening and closing.
  *
  * Opening reads the segments (spool_scan.c, spool_replay.c), compares the messages with the body
- * files, tells the caller what there is, and begins a new segment: the one that was written to at
- * the crash is never continued.  Whatever is done here can be interrupted by a crash and done
- * again. Start at spool_open().
+ * files, tells the caller what there is (spool_tell.c), and begins a new segment: the one that was
+ * written to at the crash is never continued.  Whatever is done here can be interrupted by a crash
+ * and done again. Start at spool_open().
  */
 #include "store/spool_log.h"
 
@@ -139,10 +139,11 @@ static void
 each_entry(struct spool *spool, void (*each)(struct spool *spool, struct entry *entry, void *arg),
            void *arg)
 {
-    for (size_t i = 0; i < SHARDS; i++)
-        for (uint32_t k = 0; k < spool->shards[i].capacity; k++)
-            if (spool->shards[i].slots[k].state)
-                each(spool, &spool->shards[i].slots[k], arg);
+    for (uint32_t number = 0; number < table_end(spool); number++) {
+        struct entry *entry = table_at(spool, number);
+        if (entry)
+            each(spool, entry, arg);
+    }
 }
 
 static void
@@ -253,77 +254,25 @@ close_last(struct spool *spool, const struct findings *findings)
     segment_list_add(&spool->free, last);
 }
 
-/* One message of which the segments did not tell. */
-static void
-tell_entry(struct spool *spool, struct entry *entry, void *arg)
-{
-    const struct telling *telling = arg;
-    const struct segment *segment = spool->by_slot[entry->base.slot];
-    const struct segment *note_segment = entry->note.slot ? spool->by_slot[entry->note.slot] : NULL;
-    struct spool_entry told = { .id = entry->id, .body_size = entry->body_size };
-    struct message_text text = {};
-
-    if (entry->told) {
-        entry->told = false;
-        return;
-    }
-    if (message_read_text(spool, segment, entry->base, note_segment, entry->note, false, &text))
-        entry->damaged = true;
-    told.envelope = text.envelope;
-    told.note = text.note;
-    told.damaged = entry->damaged;
-    telling->found(telling->arg, &told);
-    free(text.block);
-}
-
-/* Tells of all live messages, segment by segment, the newest first. */
 static enum err
-tell_all(struct spool *spool, const struct findings *findings, struct telling *telling,
-         struct why *why)
-{
-    const struct segment **segments = calloc(spool->used.count + 1, sizeof(*segments));
-    struct map notes;
-    size_t count = 0;
-    size_t at = 0;
-    str key;
-    void *note;
-    enum err e = OK;
-
-    must(segments);
-    map_init(&notes, 0);
-    telling->notes = &notes;
-    for (const struct segment *segment = spool->used.first; segment; segment = segment->next)
-        segments[count++] = segment;
-    while (!e && count) {
-        count--;
-        if (segments[count]->live)
-            e = tell_segment(spool, findings, segments[count], telling);
-    }
-    while (map_next(&notes, &at, &key, &note))
-        free(note);
-    map_done(&notes);
-    free(segments);
-    if (e)
-        return err_why(why, e, "cannot read the segments in %s again: %s", spool->dir, err_name(e));
-    each_entry(spool, tell_entry, telling);
-    return OK;
-}
-
-static enum err
-read_log(struct spool *spool, struct telling *telling, struct why *why)
+read_log(struct spool *spool, const struct telling *telling, struct why *why)
 {
     struct findings findings = {};
+    struct keeping keeping = {};
     enum err e;
 
     e = scan_segments(spool, &findings, why);
-    for (struct segment *segment = spool->used.first; !e && segment; segment = segment->next)
-        e = replay_segment(spool, &findings, segment, why);
+    if (!e && telling->found)
+        keeping_init(&keeping, spool);
+    if (!e)
+        e = replay_segments(spool, &findings, telling->found ? &keeping : NULL, why);
     if (!e)
         e = take_stock(spool, why);
     if (!e && telling->found)
-        e = tell_all(spool, &findings, telling, why);
+        tell_all(spool, &findings, &keeping, telling);
     if (!e)
         close_last(spool, &findings);
+    keeping_done(&keeping);
     free(findings.headers);
     return e;
 }
@@ -370,7 +319,8 @@ spool_free(struct spool *spool)
     if (spool->lock_file >= 0)
         spool->disk->close(spool->disk, spool->lock_file);
     table_done(spool);
-    buf_done(&spool->index);
+    index_end(spool);
+    buf_done(&spool->index.text);
     free(spool->by_slot);
     free(spool->unlinks);
     fresh_done(spool);
@@ -396,10 +346,13 @@ spool_new(const struct spool_options *options)
         ~(uint64_t)4095;
     spool->inline_max = options->inline_max ? options->inline_max : INLINE_MAX_DEFAULT;
     spool->inline_max = MIN(spool->inline_max, (size_t)spool->segment_bytes / 2);
+    spool->opening_memory =
+        options->opening_memory ? options->opening_memory : OPENING_MEMORY_DEFAULT;
     spool->free_bytes_min = options->free_bytes_min;
     spool->free_bytes = UINT64_MAX;
     spool->free_bytes_asked = INT64_MIN / 2;
     spool->lock_file = -1;
+    spool->index.file = -1;
     spool->slot_count = 1; /* Slot 0 is nowhere. */
     spool->by_slot = calloc(1, sizeof(struct segment *));
     must(spool->by_slot);
@@ -415,7 +368,7 @@ spool_open(const struct spool_options *options,
            void (*found)(void *arg, const struct spool_entry *entry), void *arg,
            struct spool **opened, struct why *why)
 {
-    struct telling telling = { found, arg, NULL };
+    struct telling telling = { found, arg };
     struct spool *spool;
     enum err e;
 

@@ -8,10 +8,10 @@
  * is counted, logged, and its bytes are kept in quarantine/.  A segment that was closed in order
  * and has a good index (spool_index.c) is not read itself.
  *
- * First replay_segment() for each segment in the order of epochs, so that messages come before
- * their notes and tombstones, and copies that were moved forward after their originals.  When it is
- * known what is live, tell_segment() for each in the opposite order, so that notes are there before
- * their messages, and envelopes need not be looked for one by one.
+ * replay_segment() is called for each segment in the order of epochs, so that messages come before
+ * their notes and tombstones, and copies that were moved forward after their originals.  While the
+ * main thread does that, another one reads and checks the next segments: reader_start().  Envelopes
+ * and notes are kept for spool_tell.c.
  */
 #include "store/spool_log.h"
 
@@ -21,6 +21,12 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+enum {
+    READ_AHEAD = 2,
+    BIG_PAGE = 2 << 20
+};
 
 /* A segment, or its index, in memory, and a walk through it. */
 struct source {
@@ -31,7 +37,8 @@ struct source {
     uint64_t limit;     /* Of BYTES. */
     uint64_t end;       /* Of an indexed segment. */
     uint64_t torn_from; /* From here on holes are a crash's. */
-    bool check;         /* Bodies too. */
+    bool skim;          /* Check no texts, */
+    bool check;         /* or bodies too. */
     /* The walk: */
     uint64_t at;     /* Where to look next. */
     uint64_t hole;   /* Where the hole before the record began. */
@@ -40,6 +47,7 @@ struct source {
     str envelope;
     str note;
     bool good;
+    bool text_good; /* Envelope and note; the body may be bad. */
 };
 
 static void
@@ -56,7 +64,10 @@ source_set_text(struct source *source, const char *text)
 
     source->envelope = (str){ text, head->envelope_size };
     source->note = (str){ text + head->envelope_size, head->note_size };
-    source->good = record_text_crc(source->envelope, source->note) == head->text_crc;
+    /* The checksum of an index covers its texts. */
+    source->text_good = source->indexed || source->skim ||
+                        record_text_crc(source->envelope, source->note) == head->text_crc;
+    source->good = source->text_good;
 }
 
 /* The next record of an index: heads and texts without holes. */
@@ -105,14 +116,30 @@ source_next(struct source *source)
     return false;
 }
 
+void *
+big_alloc(size_t size)
+{
+    void *bytes;
+
+    if (size < BIG_PAGE) {
+        bytes = malloc(size);
+    } else {
+        size = (size + BIG_PAGE - 1) / BIG_PAGE * BIG_PAGE;
+        bytes = aligned_alloc(BIG_PAGE, size);
+        if (bytes)
+            (void)madvise(bytes, size, MADV_HUGEPAGE);
+    }
+    must(bytes);
+    return bytes;
+}
+
 static enum err
 load(struct spool *spool, const struct segment *segment, char **bytes)
 {
     size_t got;
     enum err e;
 
-    *bytes = malloc((size_t)segment->size + 1);
-    must(*bytes);
+    *bytes = big_alloc((size_t)segment->size + 1);
     e = spool->disk->read(spool->disk, segment->file, *bytes, (size_t)segment->size, 0, false,
                           &got);
     if (!e && got < segment->size)
@@ -144,8 +171,10 @@ find_limits(struct source *source, const struct segment_header *successor)
     if (clean)
         return;
     source->at = SEGMENT_HEADER_SIZE;
+    source->skim = true;
     while (source_next(source))
         source->torn_from = MAX(source->torn_from, (uint64_t)source->head.group * 8);
+    source->skim = false;
     /* Behind the last record of a segment that was not closed there is nothing. */
     source->limit = source->hole;
 }
@@ -181,16 +210,14 @@ source_open(struct spool *spool, const struct findings *findings, const struct s
 }
 
 static void
-replay_message(struct source *source)
+replay_message(struct source *source, struct entry *entry)
 {
-    struct spool *spool = source->spool;
     const struct record_head *head = &source->head;
-    struct entry *entry = table_find(spool, head->id);
 
     if (entry && !source->good && !entry->damaged)
         return; /* A copy that got lost on its way forward; the original is still there. */
     if (!entry) {
-        entry = table_insert(spool, head->id);
+        entry = table_insert(source->spool, head->id);
         entry->state = ENTRY_LIVE;
     }
     entry->damaged = !source->good || head->flags & RECORD_DAMAGED;
@@ -213,7 +240,7 @@ replay_record(struct source *source)
     struct entry *entry = table_find(spool, head->id);
 
     if (head->type == RECORD_MESSAGE) {
-        replay_message(source);
+        replay_message(source, entry);
     } else if (head->type == RECORD_FORGET && entry) {
         table_remove(spool, entry);
     } else if (head->type == RECORD_NOTE && entry && source->good &&
@@ -223,6 +250,75 @@ replay_record(struct source *source)
         entry->note_version = head->version;
     }
 }
+
+/* --- What is kept. */
+
+/* Where the texts of the record are found again: in the index, or copied out of the segment. */
+static void
+keep_record(struct source *source, struct kept *kept)
+{
+    const struct record_head *head = &source->head;
+    size_t size = source->envelope.len + source->note.len;
+    size_t offset = kept->size;
+
+    if (!source->text_good || (head->type != RECORD_MESSAGE && head->type != RECORD_NOTE))
+        return;
+    if (kept->count == kept->capacity) {
+        kept->capacity = kept->capacity ? kept->capacity * 2 : 1024;
+        kept->records = realloc(kept->records, kept->capacity * sizeof(*kept->records));
+        must(kept->records);
+    }
+    if (source->indexed) {
+        offset = (size_t)(source->envelope.ptr - source->bytes);
+    } else {
+        if (kept->size + size > kept->bytes_capacity) {
+            kept->bytes_capacity = MAX((size_t)65536, (kept->size + size) * 2);
+            kept->bytes = realloc(kept->bytes, kept->bytes_capacity);
+            must(kept->bytes);
+        }
+        if (size)
+            memcpy(kept->bytes + kept->size, source->envelope.ptr, size);
+        kept->size += size;
+    }
+    kept->records[kept->count++] =
+        (struct kept_record){ head->at, (uint32_t)offset, head->envelope_size, head->note_size };
+}
+
+static void
+keep_end(struct source *source, struct kept *kept)
+{
+    if (!source->indexed)
+        return;
+    kept->bytes = take(source->bytes);
+    kept->size = (size_t)source->limit;
+}
+
+void
+kept_done(struct kept *kept)
+{
+    free(kept->bytes);
+    free(kept->records);
+    *kept = (struct kept){};
+}
+
+enum err
+keep_segment(struct spool *spool, const struct findings *findings, const struct segment *segment,
+             struct kept *kept)
+{
+    struct source source;
+    enum err e;
+
+    e = source_open(spool, findings, segment, false, &source);
+    if (e)
+        return e;
+    while (source_next(&source))
+        keep_record(&source, kept);
+    keep_end(&source, kept);
+    source_done(&source);
+    return OK;
+}
+
+/* --- Replaying. */
 
 /* Bytes from START to END are not what was written. */
 static void
@@ -239,107 +335,157 @@ report_hole(struct source *source, uint64_t start, uint64_t end)
                      (str){ source->bytes + start, (size_t)(end - start) });
 }
 
-enum err
-replay_segment(struct spool *spool, const struct findings *findings, struct segment *segment,
-               struct why *why)
+/* Reads SOURCE's records into the table, and sets the SEGMENT's end. */
+static void
+replay_source(struct source *source, struct segment *segment, struct kept *kept)
 {
-    struct source source;
-    enum err e;
-
-    e = source_open(spool, findings, segment, true, &source);
-    if (e)
-        return err_why(why, e,
-                       "cannot read %s/segments/%08u (%s); copy the spool to another disk, as far "
-                       "as it can be read, and start from there",
-                       spool->dir, segment->slot, err_name(e));
-    source.check = true;
-    while (source_next(&source)) {
-        if (source.indexed) {
-            replay_record(&source);
-            continue;
+    source->check = true;
+    while (source_next(source)) {
+        if (!source->indexed) {
+            report_hole(source, source->hole, source->record);
+            if (!source->good)
+                report_hole(source, source->record, source->at);
+            if (!source->good && source->record >= source->torn_from)
+                continue;
         }
-        report_hole(&source, source.hole, source.record);
-        if (!source.good)
-            report_hole(&source, source.record, source.at);
-        if (source.good || source.record < source.torn_from)
-            replay_record(&source);
+        replay_record(source);
+        if (kept)
+            keep_record(source, kept);
     }
-    if (source.indexed) {
-        segment->end = source.end;
+    if (source->indexed) {
+        segment->end = source->end;
     } else {
-        report_hole(&source, source.hole, source.limit);
-        segment->end = MAX(source.limit, (uint64_t)SEGMENT_HEADER_SIZE);
+        report_hole(source, source->hole, source->limit);
+        segment->end = MAX(source->limit, (uint64_t)SEGMENT_HEADER_SIZE);
     }
-    source_done(&source);
-    return OK;
+    if (kept)
+        keep_end(source, kept);
 }
 
-/* Keeps the record when it is the latest note of a message. */
-static void
-keep_note(const struct source *source, struct map *notes)
-{
-    const struct record_head *head = &source->head;
-    const struct entry *entry = table_find(source->spool, head->id);
-    struct place place = { source->segment->slot, head->at };
-    str *note;
+/* --- Reading ahead. */
 
-    if (!entry || !place_eq(entry->note, place) || !source->good)
-        return;
-    note = malloc(sizeof(*note) + source->note.len);
-    must(note);
-    *note = (str){ (char *)(note + 1), source->note.len };
-    if (note->len)
-        memcpy(note + 1, source->note.ptr, note->len);
-    must(map_put(notes, (str){ (const char *)head->id.bytes, sizeof(head->id.bytes) }, note) == OK);
+/* The segments, and their sources as far as they were read. */
+struct reader {
+    struct spool *spool;
+    const struct findings *findings;
+    struct segment **segments;
+    struct source *sources;
+    enum err *results;
+    size_t count;
+    pthread_t thread;
+    bool threaded;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    size_t read;     /* Sources that are ready. */
+    size_t replayed; /* Sources that are done with. */
+    bool stop;
+};
+
+static void
+read_one(struct reader *reader, size_t i)
+{
+    reader->results[i] = source_open(reader->spool, reader->findings, reader->segments[i], true,
+                                     &reader->sources[i]);
 }
 
-/* Tells of the message when this record is where it stands. */
-static void
-tell_message(const struct source *source, const struct telling *telling)
+static void *
+reader_run(void *arg)
 {
-    const struct record_head *head = &source->head;
-    struct entry *entry = table_find(source->spool, head->id);
-    struct place place = { source->segment->slot, head->at };
-    struct spool_entry told = { .id = head->id };
-    str *note = NULL;
+    struct reader *reader = arg;
 
-    if (!entry || !place_eq(entry->base, place) || !source->good)
-        return;
-    told.envelope = source->envelope;
-    told.note = source->note;
-    told.body_size = entry->body_size;
-    told.damaged = entry->damaged;
-    if (entry->note.slot) {
-        note = map_remove(telling->notes,
-                          (str){ (const char *)head->id.bytes, sizeof(head->id.bytes) });
-        if (!note)
-            return; /* It is told one by one. */
-        told.note = *note;
+    for (size_t i = 0; i < reader->count; i++) {
+        pthread_mutex_lock(&reader->lock);
+        while (!reader->stop && i >= reader->replayed + READ_AHEAD)
+            pthread_cond_wait(&reader->changed, &reader->lock);
+        bool stop = reader->stop;
+        pthread_mutex_unlock(&reader->lock);
+        if (stop)
+            break;
+        read_one(reader, i);
+        pthread_mutex_lock(&reader->lock);
+        reader->read = i + 1;
+        pthread_cond_broadcast(&reader->changed);
+        pthread_mutex_unlock(&reader->lock);
     }
-    telling->found(telling->arg, &told);
-    entry->told = true;
-    free(note);
+    return NULL;
+}
+
+static void
+reader_start(struct reader *reader, struct spool *spool, const struct findings *findings)
+{
+    size_t count = spool->used.count;
+
+    *reader = (struct reader){ .spool = spool, .findings = findings };
+    reader->segments = calloc(count + 1, sizeof(struct segment *));
+    reader->sources = calloc(count + 1, sizeof(struct source));
+    reader->results = calloc(count + 1, sizeof(enum err));
+    must(reader->segments && reader->sources && reader->results);
+    for (struct segment *segment = spool->used.first; segment; segment = segment->next)
+        reader->segments[reader->count++] = segment;
+    pthread_mutex_init(&reader->lock, NULL);
+    pthread_cond_init(&reader->changed, NULL);
+    reader->threaded = !spool->inline_flush && count > 1 &&
+                       pthread_create(&reader->thread, NULL, reader_run, reader) == 0;
+}
+
+/* The next source: the one before is done with. */
+static enum err
+reader_next(struct reader *reader, size_t i)
+{
+    if (!reader->threaded) {
+        read_one(reader, i);
+        return reader->results[i];
+    }
+    pthread_mutex_lock(&reader->lock);
+    reader->replayed = i;
+    pthread_cond_broadcast(&reader->changed);
+    while (reader->read <= i)
+        pthread_cond_wait(&reader->changed, &reader->lock);
+    pthread_mutex_unlock(&reader->lock);
+    return reader->results[i];
+}
+
+static void
+reader_stop(struct reader *reader)
+{
+    if (reader->threaded) {
+        pthread_mutex_lock(&reader->lock);
+        reader->stop = true;
+        pthread_cond_broadcast(&reader->changed);
+        pthread_mutex_unlock(&reader->lock);
+        pthread_join(reader->thread, NULL);
+    }
+    for (size_t i = 0; i < reader->count; i++)
+        source_done(&reader->sources[i]);
+    pthread_mutex_destroy(&reader->lock);
+    pthread_cond_destroy(&reader->changed);
+    free(reader->segments);
+    free(reader->sources);
+    free(reader->results);
 }
 
 enum err
-tell_segment(struct spool *spool, const struct findings *findings, const struct segment *segment,
-             const struct telling *telling)
+replay_segments(struct spool *spool, const struct findings *findings, struct keeping *keeping,
+                struct why *why)
 {
-    struct source source;
-    uint64_t start;
-    enum err e;
+    struct reader reader;
+    enum err e = OK;
 
-    e = source_open(spool, findings, segment, false, &source);
-    if (e)
-        return e;
-    start = source.at;
-    while (source_next(&source))
-        if (source.head.type == RECORD_NOTE)
-            keep_note(&source, telling->notes);
-    source.at = start;
-    while (source_next(&source))
-        if (source.head.type == RECORD_MESSAGE)
-            tell_message(&source, telling);
-    source_done(&source);
-    return OK;
+    reader_start(&reader, spool, findings);
+    for (size_t i = 0; !e && i < reader.count; i++) {
+        struct segment *segment = reader.segments[i];
+        struct kept *kept = keeping ? keeping_room(keeping, segment->slot, 0) : NULL;
+        e = reader_next(&reader, i);
+        if (e) {
+            (void)err_why(why, e,
+                          "cannot read %s/segments/%08u (%s); copy the spool to another disk, as "
+                          "far as it can be read, and start from there",
+                          spool->dir, segment->slot, err_name(e));
+            break;
+        }
+        replay_source(&reader.sources[i], segment, kept);
+        source_done(&reader.sources[i]);
+    }
+    reader_stop(&reader);
+    return e;
 }

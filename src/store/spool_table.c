@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* spool_table.c: the live messages in memory, found by their ids.
  *
- * Open addressing with linear probing in 256 shards, so that growing moves one part in 256 only.
- * Removal shifts the followers back, so there are no graves.
+ * Entries stand in chunks in the order in which they came, so that a walk through a million of them
+ * reads memory in order, and never move.  An index finds them: open addressing with linear probing
+ * in 256 shards, so that growing moves one part in 256 only; a slot is 8 bytes, with enough of the
+ * hash to pass over nearly all that is not meant without looking at the entry.  Removal shifts the
+ * followers back, so there are no graves.  Start at table_find().
  */
 #include "store/spool_log.h"
 
@@ -10,6 +13,14 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+/* FREE: the place after the first free one, 0 for none; the chain goes through note_version. */
+struct chunk {
+    uint32_t used;
+    uint32_t free;
+    uint32_t begun; /* Places behind it were never used. */
+    struct entry entries[CHUNK_ENTRIES];
+};
 
 static uint64_t
 hash_of(msgid id)
@@ -24,17 +35,28 @@ hash_of(msgid id)
     return high * 0xd6e8feb86659fd93;
 }
 
+static bool
+is_of(const struct entry *entry, msgid id)
+{
+    uint64_t one[2];
+    uint64_t other[2];
+
+    memcpy(one, entry->id.bytes, sizeof(one));
+    memcpy(other, id.bytes, sizeof(other));
+    return one[0] == other[0] && one[1] == other[1];
+}
+
 static struct shard *
 shard_of(struct spool *spool, uint64_t hash)
 {
     return &spool->shards[hash >> 56];
 }
 
-/* Where an id with HASH would like to be. */
+/* Where an id with TAG would like to be. */
 static uint32_t
-home_of(const struct shard *shard, uint64_t hash)
+home_of(const struct shard *shard, uint32_t tag)
 {
-    return (uint32_t)((hash & UINT32_MAX) * shard->capacity >> 32);
+    return (uint32_t)((uint64_t)tag * shard->capacity >> 32);
 }
 
 static uint32_t
@@ -44,16 +66,20 @@ after(const struct shard *shard, uint32_t index)
 }
 
 static struct entry *
-shard_find(struct shard *shard, msgid id, uint64_t hash)
+entry_at(struct spool *spool, uint32_t number)
 {
-    uint32_t i;
+    return &spool->chunks[number / CHUNK_ENTRIES]->entries[number % CHUNK_ENTRIES];
+}
 
-    if (!shard->capacity)
-        return NULL;
-    i = home_of(shard, hash);
-    while (shard->slots[i].state && msgid_cmp(shard->slots[i].id, id) != 0)
-        i = after(shard, i);
-    return &shard->slots[i];
+/* The slot of ID, or the empty one where it would go. */
+static struct shard_slot *
+slot_of(struct spool *spool, struct shard *shard, msgid id, uint32_t tag)
+{
+    for (uint32_t i = home_of(shard, tag);; i = after(shard, i)) {
+        struct shard_slot *slot = &shard->slots[i];
+        if (!slot->entry || (slot->tag == tag && is_of(entry_at(spool, slot->entry - 1), id)))
+            return slot;
+    }
 }
 
 static void
@@ -64,23 +90,89 @@ shard_grow(struct shard *shard)
 
     larger.slots = calloc(larger.capacity, sizeof(*larger.slots));
     must(larger.slots);
-    for (uint32_t i = 0; i < shard->capacity; i++)
-        if (shard->slots[i].state) {
-            msgid id = shard->slots[i].id;
-            *shard_find(&larger, id, hash_of(id)) = shard->slots[i];
-            larger.count++;
-        }
+    larger.count = shard->count;
+    for (uint32_t k = 0; k < shard->capacity; k++) {
+        uint32_t i = home_of(&larger, shard->slots[k].tag);
+        if (!shard->slots[k].entry)
+            continue;
+        while (larger.slots[i].entry)
+            i = after(&larger, i);
+        larger.slots[i] = shard->slots[k];
+    }
     free(shard->slots);
     *shard = larger;
+}
+
+static struct chunk *
+chunk_new(struct spool *spool, uint32_t number)
+{
+    if (number == spool->chunk_count) {
+        spool->chunks = realloc(spool->chunks, (number + 1) * sizeof(*spool->chunks));
+        must(spool->chunks);
+        spool->chunk_count++;
+    }
+    spool->chunks[number] = calloc(1, sizeof(struct chunk));
+    must(spool->chunks[number]);
+    return spool->chunks[number];
+}
+
+/* The number of a free place, in the first chunk that has one. */
+static uint32_t
+place_take(struct spool *spool)
+{
+    uint32_t number = spool->chunk_room;
+    struct chunk *chunk = NULL;
+    uint32_t place;
+
+    for (; number < spool->chunk_count; number++) {
+        chunk = spool->chunks[number];
+        if (!chunk || chunk->used < CHUNK_ENTRIES)
+            break;
+    }
+    spool->chunk_room = number;
+    if (number == spool->chunk_count || !chunk)
+        chunk = chunk_new(spool, number);
+    else if (!chunk->used)
+        spool->chunks_empty--;
+    place = chunk->free ? chunk->free - 1 : chunk->begun++;
+    if (chunk->free)
+        chunk->free = chunk->entries[place].note_version;
+    chunk->used++;
+    return number * CHUNK_ENTRIES + place;
+}
+
+/* One chunk without entries is kept for the next. */
+static void
+place_give_back(struct spool *spool, uint32_t at)
+{
+    uint32_t number = at / CHUNK_ENTRIES;
+    struct chunk *chunk = spool->chunks[number];
+    uint32_t place = at % CHUNK_ENTRIES;
+
+    chunk->entries[place] = (struct entry){ .note_version = chunk->free };
+    chunk->free = place + 1;
+    spool->chunk_room = MIN(spool->chunk_room, number);
+    if (--chunk->used)
+        return;
+    if (!spool->chunks_empty) {
+        spool->chunks_empty = 1;
+        return;
+    }
+    free(chunk);
+    spool->chunks[number] = NULL;
 }
 
 struct entry *
 table_find(struct spool *spool, msgid id)
 {
     uint64_t hash = hash_of(id);
-    struct entry *entry = shard_find(shard_of(spool, hash), id, hash);
+    struct shard *shard = shard_of(spool, hash);
+    const struct shard_slot *slot;
 
-    return entry && entry->state ? entry : NULL;
+    if (!shard->capacity)
+        return NULL;
+    slot = slot_of(spool, shard, id, (uint32_t)hash);
+    return slot->entry ? entry_at(spool, slot->entry - 1) : NULL;
 }
 
 struct entry *
@@ -88,26 +180,36 @@ table_insert(struct spool *spool, msgid id)
 {
     uint64_t hash = hash_of(id);
     struct shard *shard = shard_of(spool, hash);
+    struct shard_slot *slot;
     struct entry *entry;
+    uint32_t number;
 
     /* At most six places in seven are taken. */
     if ((uint64_t)(shard->count + 1) * 7 > (uint64_t)shard->capacity * 6)
         shard_grow(shard);
-    entry = shard_find(shard, id, hash);
-    must(!entry->state);
-    *entry = (struct entry){ .id = id };
+    slot = slot_of(spool, shard, id, (uint32_t)hash);
+    must(!slot->entry);
+    number = place_take(spool);
+    must(number < UINT32_MAX);
+    *slot = (struct shard_slot){ (uint32_t)hash, number + 1 };
     shard->count++;
+    entry = entry_at(spool, number);
+    *entry = (struct entry){ .id = id };
     return entry;
 }
 
 void
 table_remove(struct spool *spool, struct entry *entry)
 {
-    struct shard *shard = shard_of(spool, hash_of(entry->id));
-    uint32_t hole = (uint32_t)(entry - shard->slots);
+    uint64_t hash = hash_of(entry->id);
+    struct shard *shard = shard_of(spool, hash);
+    struct shard_slot *slot = slot_of(spool, shard, entry->id, (uint32_t)hash);
+    uint32_t hole = (uint32_t)(slot - shard->slots);
 
-    for (uint32_t i = after(shard, hole); shard->slots[i].state; i = after(shard, i)) {
-        uint32_t home = home_of(shard, hash_of(shard->slots[i].id));
+    must(slot->entry && entry_at(spool, slot->entry - 1) == entry);
+    place_give_back(spool, slot->entry - 1);
+    for (uint32_t i = after(shard, hole); shard->slots[i].entry; i = after(shard, i)) {
+        uint32_t home = home_of(shard, shard->slots[i].tag);
         /* It may move to the hole unless its home lies cyclically in (hole, i]. */
         bool stays = hole <= i ? hole < home && home <= i : hole < home || home <= i;
         if (stays)
@@ -115,8 +217,25 @@ table_remove(struct spool *spool, struct entry *entry)
         shard->slots[hole] = shard->slots[i];
         hole = i;
     }
-    shard->slots[hole] = (struct entry){};
+    shard->slots[hole] = (struct shard_slot){};
     shard->count--;
+}
+
+uint32_t
+table_end(const struct spool *spool)
+{
+    return spool->chunk_count * CHUNK_ENTRIES;
+}
+
+struct entry *
+table_at(struct spool *spool, uint32_t number)
+{
+    struct entry *entry;
+
+    if (number >= table_end(spool) || !spool->chunks[number / CHUNK_ENTRIES])
+        return NULL;
+    entry = entry_at(spool, number);
+    return entry->state ? entry : NULL;
 }
 
 void
@@ -124,4 +243,7 @@ table_done(struct spool *spool)
 {
     for (size_t i = 0; i < SHARDS; i++)
         free(spool->shards[i].slots);
+    for (uint32_t i = 0; i < spool->chunk_count; i++)
+        free(spool->chunks[i]);
+    free(spool->chunks);
 }
