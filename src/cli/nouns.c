@@ -12,6 +12,8 @@ const struct noun nouns[] = {
     { "user",       "Accounts",                                  user_commands },
     { "domain",     "Domains that are ours",                     domain_commands },
     { "alias",      "Addresses that lead to others",             alias_commands },
+    { "dkim",       "The keys that sign our mail",               dkim_commands },
+    { "dns",        "The records that a domain needs",           dns_commands },
     { "queue",      "What waits to be delivered",                queue_commands },
     { "rule",       "What holds, slows or moves mail until it ends", rule_commands },
     { "trace",      "What happened to a message",                trace_commands },

@@ -8,6 +8,8 @@
 extern const struct command alias_commands[];
 extern const struct command completion_commands[];
 extern const struct command config_commands[];
+extern const struct command dkim_commands[];
+extern const struct command dns_commands[];
 extern const struct command domain_commands[];
 extern const struct command help_commands[];
 extern const struct command queue_commands[];

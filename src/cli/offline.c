@@ -8,6 +8,7 @@
 #include "ops/sandbox.h"
 #include "store/events.h"
 #include "store/mailbox.h"
+#include "trust/keyring.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -82,6 +83,10 @@ open_all(const struct config *config, struct control_context *context, struct wh
     e = accounts_open(path, &context->accounts, why);
     if (e)
         return e;
+    (void)config_data_path(config, path, sizeof path, "dkim");
+    e = keyring_open(path, &context->keyring, why);
+    if (e)
+        return e;
     (void)config_data_path(config, path, sizeof path, "mail");
     return mailstore_open(path, MAILBOXES_OPEN_MAX, &context->mailboxes, why);
 }
@@ -106,6 +111,7 @@ offline_run(const struct config *config, str request, const struct control_carri
         mailstore_close(context.mailboxes);
     if (context.accounts)
         accounts_close(context.accounts);
+    keyring_close(context.keyring);
     if (context.events)
         events_close(context.events);
     if (lock >= 0)

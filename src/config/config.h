@@ -184,6 +184,14 @@ struct config_limits {
     unsigned system_messages_per_day; /* All accounts together; 0: no limit. */
 };
 
+/* Signatures on mail that begins its way here: RFC 6376. */
+struct config_dkim {
+    bool sign;
+    duration settle;   /* How long a new record must have been seen before its key signs. */
+    duration overlap;  /* How long a retired key's record stays. */
+    duration look_every;
+};
+
 struct config_store {
     uint64_t segment_size;
     uint64_t body_file_over; /* Larger messages get a file of their own. */
@@ -211,6 +219,7 @@ struct config {
     str path; /* Of the file; empty for config_default(). */
     struct config_server server;
     struct config_tls tls;
+    struct config_dkim dkim;
     struct config_dns dns;
     struct config_trust trust;
     struct config_smtp smtp;

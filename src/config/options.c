@@ -20,6 +20,7 @@ const struct section sections[SECTION_COUNT] = {
     [SECTION_AUTH]     = { "auth", "How clients log in.", false, IN_CONFIG(auth) },
     [SECTION_LIMITS]   = { "limits", "How much one account may send, where the directory sets no limit of its own.", false, IN_CONFIG(limits) },
     [SECTION_DELIVERY] = { "delivery", "How mail goes out, and what happens when it cannot.", false, IN_CONFIG(delivery) },
+    [SECTION_DKIM]     = { "dkim", "How mail that begins its way here is signed.", false, IN_CONFIG(dkim) },
     [SECTION_DNS]      = { "dns", "How names are resolved.", false, IN_CONFIG(dns) },
     [SECTION_STORE]    = { "store", "The spool and the mailboxes.", false, IN_CONFIG(store) },
     [SECTION_EVENTS]   = { "events", "The record that outpost trace reads.", false, IN_CONFIG(events) },
@@ -70,6 +71,7 @@ static const struct option_choice log_levels[] = {
 #define AUTH(...)     ROW(AUTH, auth, __VA_ARGS__)
 #define LIMITS(...)   ROW(LIMITS, limits, __VA_ARGS__)
 #define DELIVERY(...) ROW(DELIVERY, delivery, __VA_ARGS__)
+#define DKIM(...)     ROW(DKIM, dkim, __VA_ARGS__)
 #define DNS(...)      ROW(DNS, dns, __VA_ARGS__)
 #define STORE(...)    ROW(STORE, store, __VA_ARGS__)
 #define POP3(...)     ROW(POP3, pop3, __VA_ARGS__)
@@ -161,6 +163,11 @@ const struct option options[] = {
     DELIVERY(prefer_ipv6, BOOL, "on", LIVE, 0, 0, NULL, "Whether IPv6 is tried before IPv4 at the same MX preference."),
     DELIVERY(helo_name, HOSTNAME, "", LIVE, 0, 0, NULL, "The name that we say in EHLO; hostname when not set."),
     DELIVERY(source, ADDRS, "", LIVE, 0, 0, NULL, "Local addresses from which we connect; the system chooses when not set."),
+
+    DKIM(sign, BOOL, "on", LIVE, 0, 0, NULL, "Whether mail of a domain that has an active key is signed; outpost dkim new makes keys."),
+    DKIM(settle, DURATION, "15m", LIVE, 0, DAYS(7), NULL, "How long the record of a new key must have been seen in the DNS before the key signs."),
+    DKIM(overlap, DURATION, "7d", LIVE, 0, DAYS(90), NULL, "How long the key of a rotation before stays valid for what it signed; afterwards it is revoked."),
+    DKIM(look_every, DURATION, "5m", LIVE, SECONDS(1), DAYS(1), NULL, "How often the DNS is asked for the records of new keys."),
 
     DNS(forwarders, ENDPOINTS, "", RESTART, 0, 0, NULL, "Resolvers to ask, as ADDRESS:PORT; without them the roots are asked."),
     DNS(stub, STUBS, "", RESTART, 0, 0, NULL, "ZONE ADDRESS:PORT: a zone that is asked at a server of its own."),

@@ -31,6 +31,8 @@ static const struct gate submission_gates[] = {
     { AT_HEADER,    "message did not go in circles",                             gate_hops },
     { AT_HEADER,    "From belongs to the login",                                 gate_from_owned },
     { AT_HEADER,    "Received, Date, Message-ID are added, Bcc is removed",      gate_complete_header },
+    { AT_HEADER,    "signature of the From domain is begun, if we have its key", gate_begin_signature },
+    { AT_END,       "message carries the signatures of its From domain",         gate_sign },
 };
 
 static const struct gate mx_gates[] = {
@@ -49,6 +51,8 @@ static const struct gate mx_gates[] = {
     { AT_HEADER,    "one From at most",                                          gate_single_from },
     { AT_HEADER,    "message did not go in circles",                             gate_hops },
     { AT_HEADER,    "Received is added; for a trusted client, what is missing",   gate_keep_header },
+    { AT_HEADER,    "signature is begun, if a trusted client begins its way here", gate_begin_signature },
+    { AT_END,       "that message carries the signatures of its From domain",    gate_sign },
 };
 
 static const struct gate local_gates[] = {
@@ -60,6 +64,8 @@ static const struct gate local_gates[] = {
     { AT_HEADER,    "lines and count of fields are within their ceilings",       gate_header_bounds },
     { AT_HEADER,    "message did not go in circles",                             gate_hops },
     { AT_HEADER,    "Received, Date, Message-ID are added, Bcc is removed",      gate_complete_header },
+    { AT_HEADER,    "signature of the From domain is begun, if we have its key", gate_begin_signature },
+    { AT_END,       "message carries the signatures of its From domain",         gate_sign },
 };
 /* clang-format on */
 

@@ -54,6 +54,9 @@ WAITS enum err gate_header_fields(struct intake *intake, struct verdict *verdict
 WAITS enum err gate_single_from(struct intake *intake, struct verdict *verdict);
 WAITS enum err gate_hops(struct intake *intake, struct verdict *verdict);
 WAITS enum err gate_from_owned(struct intake *intake, struct verdict *verdict);
+/* gates_sign.c: */
+WAITS enum err gate_begin_signature(struct intake *intake, struct verdict *verdict);
+WAITS enum err gate_sign(struct intake *intake, struct verdict *verdict);
 /* header_fixes.c: */
 WAITS enum err gate_complete_header(struct intake *intake, struct verdict *verdict);
 WAITS enum err gate_keep_header(struct intake *intake, struct verdict *verdict);

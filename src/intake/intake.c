@@ -20,6 +20,7 @@
 #include "runtime/clock.h"
 #include "store/events.h"
 #include "store/spool.h"
+#include "trust/signing.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -137,6 +138,7 @@ intake_free(struct intake *intake)
 {
     if (!intake)
         return;
+    signing_free(intake->signing);
     draft_drop(&intake->draft);
     limits_cancel(intake->ticket);
     buf_done(&intake->fixed);
@@ -279,6 +281,7 @@ refuse_bytes(struct intake *intake, const struct verdict *verdict)
     if (verdict_accepts(&intake->refusal))
         intake->refusal = *verdict;
     draft_drop(&intake->draft);
+    signing_free(take(intake->signing));
     buf_done(&intake->header);
     buf_done(&intake->fixed);
 }
@@ -341,6 +344,14 @@ write_draft(struct intake *intake, str bytes)
     return e ? bytes_failed(intake, e) : OK;
 }
 
+/* What follows the header section. */
+WAITS static enum err
+write_body(struct intake *intake, str bytes)
+{
+    signing_add(intake->signing, bytes);
+    return write_draft(intake, bytes);
+}
+
 /* Gives the message its name and time; from here on the gates can speak of it. */
 static void
 name_message(struct intake *intake)
@@ -398,7 +409,7 @@ pass_header(struct intake *intake, size_t size)
     if (e)
         return e;
     rest = str_skip(buf_str(&intake->header), size);
-    e = write_draft(intake, rest);
+    e = write_body(intake, rest);
     buf_done(&intake->header);
     buf_done(&intake->fixed);
     return e;
@@ -433,7 +444,7 @@ write_piece(struct intake *intake, str bytes)
         return OK;
     }
     if (intake->stage == STAGE_BODY)
-        return write_draft(intake, bytes);
+        return write_body(intake, bytes);
     return collect_header(intake, bytes);
 }
 
@@ -485,7 +496,8 @@ fill_envelope(struct intake *intake)
     envelope->envid = intake->sender.envid;
     envelope->lane = LANE_PERSONAL;
     fill_times(intake);
-    envelope->size = draft_size(intake->draft);
+    envelope->size = envelope->prefix.len + draft_size(intake->draft);
+    envelope->header_size += envelope->prefix.len;
     return OK;
 }
 

@@ -25,6 +25,7 @@ struct config;
 struct connections;
 struct events;
 struct intake;
+struct keyring;
 struct limits;
 struct logins;
 struct mailstore;
@@ -49,6 +50,7 @@ struct intake_services {
     struct spool *spool;
     struct queue *queue;
     struct events *events;
+    struct keyring *keyring; /* NULL: nothing is signed. */
     struct connections *connections; /* Of each client address: servers/connections.h. */
 };
 

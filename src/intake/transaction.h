@@ -15,6 +15,7 @@
 struct draft;
 struct gate;
 struct limits_ticket;
+struct signing;
 
 /* How far the bytes of the message have come. */
 enum intake_stage {
@@ -55,6 +56,7 @@ struct intake {
     struct header_facts facts; /* AT_HEADER: from one walk. */
     struct buf fixed;          /* The header section as it will be stored. */
     struct draft *draft;
+    struct signing *signing; /* NULL: nobody signs. */
 };
 
 /* Whether the login, or the network, makes this client one of ours. */

@@ -57,6 +57,7 @@ context_of(struct server *server, struct control_context *context)
         .logins = services->logins,
         .mailboxes = services->mailboxes,
         .events = services->events,
+        .keyring = services->keyring,
         .queue = services->queue,
     };
 }

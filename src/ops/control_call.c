@@ -14,6 +14,7 @@ static const struct control_command *const tables[] = {
     control_rule,
     control_trace,
     control_directory,
+    control_dkim,
 };
 
 /* What each error means to a script. */

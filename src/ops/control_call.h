@@ -19,6 +19,7 @@
 struct accounts;
 struct config;
 struct events;
+struct keyring;
 struct limits;
 struct logins;
 struct mailstore;
@@ -34,6 +35,7 @@ struct control_context {
     struct logins *logins;
     struct mailstore *mailboxes;
     struct events *events;
+    struct keyring *keyring;
     struct queue *queue;
 };
 
@@ -104,6 +106,7 @@ enum {
     CONTROL_NEEDS_SERVER = 4,
 };
 extern const struct control_command control_directory[]; /* Each ends with a NULL name. */
+extern const struct control_command control_dkim[];
 extern const struct control_command control_queue[];
 extern const struct control_command control_rule[];
 extern const struct control_command control_trace[];

@@ -19,6 +19,7 @@
 #include "delivery/queue.h"
 #include "intake/intake.h"
 #include "ops/control.h"
+#include "ops/dkim_watch.h"
 #include "ops/doors.h"
 #include "ops/fixed.h"
 #include "ops/maildrop_door.h"
@@ -33,6 +34,7 @@
 #include "store/events.h"
 #include "store/mailbox.h"
 #include "store/spool.h"
+#include "trust/keyring.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -68,6 +70,7 @@ struct server {
     struct doors *doors;
     struct maildrop_door *maildrop;
     struct control *control;
+    struct dkim_watch *dkim_watch;
     pthread_mutex_t reloading; /* A signal and a command may come at once. */
     /* Replaced by reloads, freed at the end. */
     struct config **old_configs;
@@ -228,6 +231,10 @@ open_databases(struct server *server, const struct config *config, struct why *w
         e = accounts_open(path, &services->accounts, why);
     if (!e)
         e = open_limits(server, config, why);
+    if (!e)
+        e = data_path(config, "dkim", path, why);
+    if (!e)
+        e = keyring_open(path, &services->keyring, why);
     if (e)
         return e;
     services->logins = logins_new(services->accounts);
@@ -317,6 +324,9 @@ start_chores(struct server *server)
         e = group_start(&server->group, limits_run, server->services.limits, "limits");
     if (!e)
         e = group_start(&server->group, expire_events, server, "expiry");
+    server->dkim_watch = dkim_watch_new(server);
+    if (!e)
+        e = group_start(&server->group, dkim_watch_run, server->dkim_watch, "dkim");
     return e;
 }
 
@@ -362,6 +372,8 @@ close_databases(struct server *server)
     struct intake_services *services = &server->services;
 
     group_stop(&server->group);
+    dkim_watch_free(server->dkim_watch);
+    keyring_close(services->keyring);
     if (services->mailboxes)
         mailstore_close(services->mailboxes);
     if (services->limits)

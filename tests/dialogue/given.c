@@ -7,7 +7,9 @@
 #include "ops/server.h"
 #include "runtime/dns.h"
 #include "runtime/sim.h"
+#include "runtime/clock.h"
 #include "store/mailbox.h"
+#include "trust/keyring.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -178,6 +180,22 @@ listen_remote(struct stage *stage, const str *words, struct why *why)
     return actor_listen(actor, &endpoint);
 }
 
+/* "key DOMAIN SELECTOR ALGORITHM [STATE]" */
+static enum err
+add_key(struct stage *stage, const str *words, size_t count, struct why *why)
+{
+    struct keyring *keyring = server_services(stage->server)->keyring;
+    enum key_state state = KEY_ACTIVE;
+    enum err e;
+
+    if (count < 4 || (count > 4 && !key_state_parse(words[4], &state)))
+        return err_why(why, ERR_SYNTAX, "key DOMAIN SELECTOR ALGORITHM [STATE]");
+    e = keyring_add(keyring, words[1], words[2], words[3], clock_now(), why);
+    if (e)
+        return e;
+    return keyring_set_state(keyring, words[1], words[2], state, clock_now(), why);
+}
+
 /* Those whose second word names an account or address. */
 static enum err
 apply_named(struct stage *stage, str address, const str *words, size_t count, struct why *why)
@@ -231,6 +249,8 @@ given_apply(struct stage *stage, str item, struct why *why)
             snprintf(stage->domain, sizeof(stage->domain), "%.*s", STR_ARG(words[1]));
         return accounts_add_domain(server_accounts(stage->server), words[1], why);
     }
+    if (str_eq(words[0], S("key")))
+        return add_key(stage, words, count, why);
     if (str_eq(words[0], S("route")) && count == 3)
         return accounts_set_domain_route(server_accounts(stage->server), words[1], words[2], why);
     if (count == 4 && str_eq(words[1], S("listens")))

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* gates_sign.c: the gates that sign what begins its way here.  RFC 6376.
+ *
+ * Whether somebody signs is decided by the domain of From, as it will leave: that is the name which
+ * a reader sees and which DMARC compares.  The hash of the body is made while it streams into the
+ * draft; the fields come out at its end and travel in the envelope's prefix.
+ */
+#include "base/buf.h"
+#include "config/config.h"
+#include "formats/header_address.h"
+#include "intake/gates.h"
+#include "intake/transaction.h"
+#include "runtime/clock.h"
+#include "runtime/log.h"
+#include "trust/signing.h"
+
+enum {
+    AUTHORS_MAX = 20,
+    AUTHORS_MEMORY_MAX = 64 * 1024,
+};
+
+/* The domain of the first author, in A-labels; empty when there is none. */
+static enum err
+find_from_domain(str section, struct arena *arena, str *domain)
+{
+    struct header_field field;
+    struct header_address *from;
+    struct address canonical;
+    enum err e;
+
+    *domain = S("");
+    if (!header_find(section, S("From"), &field))
+        return OK;
+    e = header_addresses_parse(field.value, AUTHORS_MAX, arena, &from);
+    if (e == ERR_SYNTAX || (!e && !from))
+        return OK;
+    if (!e)
+        e = address_canonical(&from->address, arena, &canonical);
+    if (!e)
+        *domain = canonical.domain;
+    return e == ERR_SYNTAX ? OK : e;
+}
+
+/* Other people's mail keeps the signatures that it has. */
+static bool
+is_ours_to_sign(const struct intake *intake)
+{
+    return intake->services->keyring && intake->config->dkim.sign &&
+           (intake->peer.door != DOOR_MX || intake->trusted);
+}
+
+enum err
+gate_begin_signature(struct intake *intake, struct verdict *verdict)
+{
+    struct arena arena;
+    str section = buf_str(&intake->fixed);
+    str domain;
+    enum err e;
+
+    (void)verdict;
+    if (!is_ours_to_sign(intake))
+        return OK;
+    arena_init(&arena, AUTHORS_MEMORY_MAX);
+    e = find_from_domain(section, &arena, &domain);
+    if (!e)
+        e = signing_begin(intake->services->keyring, domain, section, &intake->signing);
+    arena_done(&arena);
+    return e;
+}
+
+/* A message that cannot be signed goes unsigned: its receivers judge it, not we. */
+enum err
+gate_sign(struct intake *intake, struct verdict *verdict)
+{
+    struct buf fields;
+    bool kept = true;
+    enum err e;
+
+    (void)verdict;
+    if (!intake->signing)
+        return OK;
+    buf_init(&fields, SIGNING_FIELDS_MAX);
+    e = signing_end(intake->signing, clock_now(), &fields);
+    if (e)
+        log_warning("a message was not signed (%.*s): %s", STR_ARG(signing_name(intake->signing)),
+                    err_name(e));
+    else
+        kept = arena_copy(&intake->arena, buf_str(&fields), &intake->envelope.prefix);
+    buf_done(&fields);
+    return kept ? OK : ERR_LIMIT;
+}
