@@ -62,15 +62,21 @@ run_list(struct call *call)
 int
 route_test(struct call *call)
 {
-    const char *from = call_text(call, "--from");
+    /* clang-format off */
+    static const char *const facts[][2] = {
+        { "--from", "from" }, { "--account", "account" }, { "--lane", "lane" }, { "--size", "size" },
+        { "--client", "client" },
+    };
+    /* clang-format on */
     const struct json *final = NULL, *document;
     struct ask ask;
     int exit;
 
     ask_begin(&ask, call);
     json_put_text(&ask.writer, "address", str_from(call->args[0]));
-    if (from)
-        json_put_text(&ask.writer, "from", str_from(from));
+    for (size_t i = 0; i < COUNT_OF(facts); i++)
+        if (call_text(call, facts[i][0]))
+            json_put_text(&ask.writer, facts[i][1], str_from(call_text(call, facts[i][0])));
     exit = control_ask(call, "test.route", ask_text(&ask), NULL, NULL, &final);
     ask_done(&ask);
     if (exit)
@@ -85,6 +91,10 @@ route_test(struct call *call)
 
 const struct flag route_test_flags[] = {
     { "--from", 0, FLAG_TEXT, "ADDRESS", false, "Of whose mail: routes may go by sender" },
+    { "--account", 0, FLAG_TEXT, "ADDRESS", false, "Who logged in" },
+    { "--lane", 0, FLAG_TEXT, "LANE", false, "code, personal, notice or bulk" },
+    { "--size", 0, FLAG_TEXT, "BYTES", false, "How large it is" },
+    { "--client", 0, FLAG_TEXT, "ADDRESS", false, "From which machine it came" },
     { 0 },
 };
 

@@ -65,6 +65,11 @@ confine(const struct config *config, struct why *why)
         may_read_beside(paths, &count, names, config->relay.to.password_file);
         for (size_t i = 0; i < config->route_count; i++)
             may_read_beside(paths, &count, names, config->routes[i].to.password_file);
+        may_read_beside(paths, &count, names, config->relay.fallback_password_file);
+        for (size_t i = 0; i < config->route_count; i++)
+            may_read_beside(paths, &count, names, config->routes[i].fallback_password_file);
+        for (size_t i = 0; i < config->source_count; i++)
+            may_read_beside(paths, &count, names, config->sources[i].password_file);
         e = sandbox_confine_files(paths, count, &active, why);
     }
     free(paths);

@@ -14,8 +14,13 @@ struct config_body {
     unsigned *lines; /* For each option of the table, the line that set it; 0: the default. */
     unsigned *listen_lines; /* For each block, the line where it begins. */
     unsigned *route_lines;
+    unsigned *source_lines;
     size_t listen_room;
     size_t route_room;
+    size_t source_room;
+    struct config_pool *route_pools; /* One for each route, after config_finish(). */
+    struct config_pool relay_pool;
+    struct config_pool delivery_pool;
     unsigned relay_line;
 };
 
@@ -26,6 +31,7 @@ void config_fill(struct config *config, enum section_id section, void *place);
 /* Another block, with its defaults, that begins at LINE; NULL when there are too many. */
 struct config_listen *config_add_listen(struct config *config, str name, unsigned line);
 struct config_route *config_add_route(struct config *config, str name, unsigned line);
+struct config_source *config_add_source(struct config *config, str name, unsigned line);
 
 /* Records a problem; beyond the maximum it is forgotten. */
 void problem_add(struct config_problems *problems, const struct config_problem *problem);
@@ -35,3 +41,5 @@ void problem_addf(struct config_problems *problems, unsigned line, unsigned colu
 /* finish.c: what one option cannot see alone: fills what follows from other values, and complains
  * of what does not fit together. */
 void config_finish(struct config *config, struct config_problems *problems);
+/* finish_sources.c: the source blocks, and the pools of them. */
+void config_finish_sources(struct config *config, struct config_problems *problems);

@@ -152,6 +152,22 @@ config_add_route(struct config *config, str name, unsigned line)
     return arena_copy(&body->arena, name, &route->name) ? route : NULL;
 }
 
+struct config_source *
+config_add_source(struct config *config, str name, unsigned line)
+{
+    struct config_body *body = config->body;
+    struct config_source *source;
+
+    if (!grow(&config->sources, &body->source_lines, config->source_count, &body->source_room,
+              sizeof(*source)))
+        return NULL;
+    body->source_lines[config->source_count] = line;
+    source = &config->sources[config->source_count++];
+    memset(source, 0, sizeof(*source));
+    config_fill(config, SECTION_SOURCE, source);
+    return arena_copy(&body->arena, name, &source->name) ? source : NULL;
+}
+
 struct config *
 config_default(void)
 {
@@ -180,8 +196,10 @@ config_unref(const struct config *config)
     body = config->body;
     free(config->listeners);
     free(config->routes);
+    free(config->sources);
     free(body->listen_lines);
     free(body->route_lines);
+    free(body->source_lines);
     arena_done(&body->arena);
     free(body);
     free((struct config *)(uintptr_t)config);

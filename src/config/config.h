@@ -130,6 +130,15 @@ struct config_auth {
     struct config_texts mechanisms;
 };
 
+/* Which addresses of a host are used, and which come first. */
+enum ip_wish {
+    IP_AUTO, /* As delivery.ip, or there as delivery.prefer_ipv6. */
+    IP_4,
+    IP_6,
+    IP_PREFER_4,
+    IP_PREFER_6,
+};
+
 struct config_delivery {
     duration retry_min;
     duration retry_max;
@@ -148,23 +157,56 @@ struct config_delivery {
     unsigned recipients_per_transaction;
     unsigned hosts_max; /* MX hosts and addresses that one attempt tries. */
     unsigned smtp_port;
+    duration next_address_timeout; /* The same while another address is still to be tried. */
     enum relay_tls tls;
-    bool prefer_ipv6;
+    enum ip_wish ip;
+    bool prefer_ipv6; /* What `ip` means where it is auto. */
     str helo_name;
     struct config_addrs source;
+    struct config_texts sources; /* Names of source blocks. */
+};
+
+/* A place that mail leaves from. */
+struct config_source {
+    str name;
+    struct config_addrs address;
+    str helo_name;
+    unsigned weight;                /* 0: only when every other one of its pool is out. */
+    struct config_endpoints socks5; /* At most one of these two. */
+    struct config_endpoints proxy;
+    str username; /* At the SOCKS5 proxy. */
+    str password_file;
+};
+
+/* Sources to choose from. */
+struct config_pool {
+    const struct config_source **items;
+    size_t count;
 };
 
 /* One way out that is not the MX: the block `relay`, and each block `route`. */
 struct config_route {
     str name;
     struct config_texts domain; /* Recipient domains; ".example.org" holds for what is below it. */
-    struct config_texts sender; /* "ann@example.org" or "example.org" */
-    struct relay_target to;     /* kind is RELAY_NONE in an unset `relay`. */
-    str username;               /* These four are merged into `to` after loading. */
+    struct config_texts recipient; /* "ann@example.org" */
+    struct config_texts sender;    /* "ann@example.org" or "example.org" */
+    struct config_texts account;   /* The same, of whoever logged in. */
+    struct config_networks network;
+    struct config_texts door; /* "mx", "submission", "local", "bounce" */
+    struct config_texts lane; /* Their names are in mail/lane.h. */
+    uint64_t size_over;       /* Bytes; 0: any. */
+    uint64_t size_under;
+    struct relay_target to; /* kind is RELAY_NONE in an unset `relay`. */
+    str username;           /* These four are merged into `to` after loading. */
     str password_file;
     enum relay_tls tls;
     enum relay_auth auth;
     enum relay_verify verify;
+    struct relay_target fallback; /* kind is RELAY_NONE: none. */
+    str fallback_password_file;   /* Merged into `fallback`. */
+    unsigned fallback_after;      /* Failed attempts. */
+    struct config_texts sources;
+    enum ip_wish ip;
 };
 
 enum limit_preset {
@@ -236,6 +278,8 @@ struct config {
     size_t listener_count;
     struct config_route *routes;
     size_t route_count;
+    struct config_source *sources;
+    size_t source_count;
 
     struct config_body *body; /* Memory, references, and where each value came from. */
 };
@@ -275,6 +319,11 @@ void config_drop(struct config **config);
 
 /* "gmail"; its figures are in accounts/limits. */
 const char *config_preset_name(enum limit_preset preset);
+
+/* The sources of ROUTE, NULL for mail that no route takes; count 0: none is named. */
+const struct config_pool *config_pool_of(const struct config *config,
+                                         const struct config_route *route);
+const struct config_source *config_find_source(const struct config *config, str name);
 
 /* A file below the data directory, NUL-terminated: config_data_path(c, path, sizeof path,
  * "control.sock"). False when it does not fit. */

@@ -275,7 +275,7 @@ every_field_has_its_row(void)
         while ((option = option_at(s, end))) {
             size_t align;
             size_t size = size_of(option->type, &align);
-            /* domain and sender do not exist in `relay`. */
+            /* What a route says of its mail does not exist in `relay`. */
             bool gap = s == SECTION_RELAY && strcmp(option->name, "to") == 0;
 
             if (!gap && option->offset != (end + align - 1) / align * align)

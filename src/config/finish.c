@@ -26,6 +26,9 @@ static const struct kind_facts {
 };
 /* clang-format on */
 
+static const char *const doors[] = { "mx", "submission", "local", "bounce" };
+static const char *const lanes[] = { "code", "personal", "notice", "bulk" };
+
 static void
 finish_names(struct config *config)
 {
@@ -115,6 +118,9 @@ finish_target(struct config_route *route)
     if (route->username.len)
         to->user = route->username;
     to->password_file = route->password_file;
+    route->fallback.password_file = route->fallback_password_file;
+    if (route->fallback.kind != RELAY_NONE)
+        relay_resolve(&route->fallback);
     if (route->tls != RELAY_TLS_AUTO && to->kind != RELAY_SMTPS)
         to->tls = route->tls;
     if (route->auth != RELAY_AUTH_AUTO)
@@ -130,6 +136,16 @@ check_login(const struct config_route *route, const char *what, unsigned line,
 {
     const struct relay_target *to = &route->to;
 
+    if ((route->fallback.user.len > 0) != (route->fallback_password_file.len > 0) &&
+        route->fallback.auth != RELAY_AUTH_NONE)
+        problem_addf(problems, line, 1,
+                     "write fallback smtp://USER@HOST; and fallback_password_file FILE; together",
+                     "the fallback of %s %.*s has a user or a password, but not both", what,
+                     STR_ARG(str_head(route->name, 60)));
+    if (route->fallback.kind == RELAY_LOCAL || route->fallback.kind == RELAY_MX)
+        problem_addf(problems, line, 1, "write fallback smtp://HOST;",
+                     "the fallback of %s %.*s names no host", what,
+                     STR_ARG(str_head(route->name, 60)));
     if (to->password_file.len && !to->user.len)
         problem_addf(problems, line, 1, "add username NAME; or write it into the URL before an @",
                      "%s %.*s has a password but no user", what,
@@ -149,8 +165,9 @@ use_name_as_domain(struct config *config, struct config_route *route, unsigned l
 
     if (!route->name.len || route->name.len > DOMAIN_OR_ADDRESS_MAX || !str_is_utf8(route->name) ||
         str_find(route->name, ' ') >= 0) {
-        problem_addf(problems, line, 1, "write route example.org {, or add domain example.org;",
-                     "the label of a route is a domain, unless domain or sender says otherwise");
+        problem_addf(
+            problems, line, 1, "write route example.org {, or add domain example.org;",
+            "the label of a route is a domain, unless the block says something of its mail");
         return;
     }
     route->domain.items = arena_new(&config->body->arena, str);
@@ -160,6 +177,28 @@ use_name_as_domain(struct config *config, struct config_route *route, unsigned l
         lower[i] = ascii_lower(route->name.ptr[i]);
     route->domain.items[0] = (str){ lower, route->name.len };
     route->domain.count = 1;
+}
+
+static bool
+says_of_mail(const struct config_route *route)
+{
+    return route->domain.count || route->recipient.count || route->sender.count ||
+           route->account.count || route->network.count || route->door.count || route->lane.count ||
+           route->size_over || route->size_under;
+}
+
+static void
+check_words(const struct config_texts *texts, const char *const *known, size_t count,
+            const char *what, unsigned line, struct config_problems *problems)
+{
+    for (size_t i = 0; i < texts->count; i++) {
+        size_t k = 0;
+        while (k < count && !str_eq(texts->items[i], str_from(known[k])))
+            k++;
+        if (k == count)
+            problem_addf(problems, line, 1, "outpost config explain route lists them",
+                         "there is no %s \"%.*s\"", what, STR_ARG(str_head(texts->items[i], 60)));
+    }
 }
 
 static void
@@ -181,7 +220,9 @@ finish_route(struct config *config, size_t i, struct config_problems *problems)
                      STR_ARG(str_head(route->name, 60)));
         return;
     }
-    if (!route->domain.count && !route->sender.count)
+    check_words(&route->door, doors, COUNT_OF(doors), "door", line, problems);
+    check_words(&route->lane, lanes, COUNT_OF(lanes), "lane", line, problems);
+    if (!says_of_mail(route))
         use_name_as_domain(config, route, line, problems);
     finish_target(route);
     check_login(route, "route", line, problems);
@@ -258,6 +299,7 @@ config_finish(struct config *config, struct config_problems *problems)
     for (size_t i = 0; i < config->route_count; i++)
         finish_route(config, i, problems);
     finish_relay(config, problems);
+    config_finish_sources(config, problems);
     check_pairs(config, problems);
     finish_schedule(config, problems);
 }

@@ -15,7 +15,8 @@ const struct section sections[SECTION_COUNT] = {
     [SECTION_TLS]      = { "tls", "The certificate of this server, and whom it believes.", false, IN_CONFIG(tls) },
     [SECTION_TRUST]    = { "trust", "Who may send anywhere without login.", false, IN_CONFIG(trust) },
     [SECTION_RELAY]    = { "relay", "A smarthost for everything that no route takes.", false, IN_CONFIG(relay) },
-    [SECTION_ROUTE]    = { "route", "A way out for some mail.  The label is the recipient domain, unless domain or sender says otherwise.", true, 0, sizeof(struct config_route) },
+    [SECTION_ROUTE]    = { "route", "A way out for some mail.  Everything that a block says of the mail must hold; the first block of the file that fits is taken, those with domain or recipient before the others.  The label is the recipient domain where the block says nothing of the mail.", true, 0, sizeof(struct config_route) },
+    [SECTION_SOURCE]   = { "source", "A place that mail leaves from: addresses of this machine, with the name they say in EHLO, or a proxy.  The label is its name, for delivery.sources and route.sources.", true, 0, sizeof(struct config_source) },
     [SECTION_SMTP]     = { "smtp", "Ceilings for what clients may ask of us by SMTP.", false, IN_CONFIG(smtp) },
     [SECTION_AUTH]     = { "auth", "How clients log in.", false, IN_CONFIG(auth) },
     [SECTION_LIMITS]   = { "limits", "How much one account may send, where the directory sets no limit of its own.", false, IN_CONFIG(limits) },
@@ -51,6 +52,10 @@ static const struct option_choice relay_auth[] = {
 static const struct option_choice relay_verify[] = {
     { "auto", RELAY_VERIFY_AUTO }, { "on", RELAY_VERIFY_ON }, { "off", RELAY_VERIFY_OFF }, { NULL, 0 },
 };
+static const struct option_choice ip_wishes[] = {
+    { "auto", IP_AUTO }, { "4", IP_4 }, { "6", IP_6 }, { "prefer-4", IP_PREFER_4 },
+    { "prefer-6", IP_PREFER_6 }, { NULL, 0 },
+};
 static const struct option_choice presets[] = {
     { "unlimited", LIMIT_UNLIMITED }, { "gmail", LIMIT_GMAIL }, { "workspace", LIMIT_WORKSPACE },
     { "small-host", LIMIT_SMALL_HOST }, { NULL, 0 },
@@ -72,6 +77,7 @@ static const struct option_choice log_levels[] = {
 #define LIMITS(...)   ROW(LIMITS, limits, __VA_ARGS__)
 #define DELIVERY(...) ROW(DELIVERY, delivery, __VA_ARGS__)
 #define DKIM(...)     ROW(DKIM, dkim, __VA_ARGS__)
+#define SOURCE(...)   ROW(SOURCE, source, __VA_ARGS__)
 #define DNS(...)      ROW(DNS, dns, __VA_ARGS__)
 #define STORE(...)    ROW(STORE, store, __VA_ARGS__)
 #define POP3(...)     ROW(POP3, pop3, __VA_ARGS__)
@@ -82,7 +88,12 @@ static const struct option_choice log_levels[] = {
     ROW(SECTION, route, password_file, PATH, "", LIVE, 0, 0, NULL, "The file whose first line is the password for the next hop."),                          \
     ROW(SECTION, route, tls, ENUM, "auto", LIVE, 0, 0, relay_tls, "Encryption; auto requires it when a password is sent."),                                  \
     ROW(SECTION, route, auth, ENUM, "auto", LIVE, 0, 0, relay_auth, "The mechanism of the login; auto takes the strongest that both sides know."),         \
-    ROW(SECTION, route, verify, ENUM, "auto", LIVE, 0, 0, relay_verify, "Whether the certificate must be valid for the host; auto checks where TLS is required.")
+    ROW(SECTION, route, verify, ENUM, "auto", LIVE, 0, 0, relay_verify, "Whether the certificate must be valid for the host; auto checks where TLS is required."), \
+    ROW(SECTION, route, fallback, URL, "", LIVE, 0, 0, NULL, "Another next hop, written like to: for mail that failed fallback_after times, and while no host of this way answers."), \
+    ROW(SECTION, route, fallback_password_file, PATH, "", LIVE, 0, 0, NULL, "The file whose first line is the password for the user in fallback."), \
+    ROW(SECTION, route, fallback_after, INTEGER, "3", LIVE, 1, 1000, NULL, "Failed attempts after which fallback is taken."), \
+    ROW(SECTION, route, sources, TEXTS, "", LIVE, 0, 0, NULL, "Source blocks that mail on this way leaves from; those of delivery when not set."), \
+    ROW(SECTION, route, ip, ENUM, "auto", LIVE, 0, 0, ip_wishes, "Which addresses of a host are used: only IPv4 or IPv6, or one before the other; auto as in delivery.")
 
 const struct option options[] = {
     SERVER(hostname, HOSTNAME, "", RESTART, 0, 0, NULL, "The name of this server in greetings and Received fields; the system's name when not set."),
@@ -106,8 +117,23 @@ const struct option options[] = {
 
     HOP(RELAY),
     ROW(ROUTE, route, domain, DOMAINS, "", LIVE, 0, 0, NULL, "Recipient domains that go this way; .example.org means what is below example.org."),
+    ROW(ROUTE, route, recipient, DOMAINS, "", LIVE, 0, 0, NULL, "Recipient addresses whose mail goes this way."),
     ROW(ROUTE, route, sender, DOMAINS, "", LIVE, 0, 0, NULL, "Sender addresses or domains whose mail goes this way."),
+    ROW(ROUTE, route, account, DOMAINS, "", LIVE, 0, 0, NULL, "Accounts, or domains of accounts, whose mail goes this way."),
+    ROW(ROUTE, route, network, NETWORKS, "", LIVE, 0, 0, NULL, "Client networks whose mail goes this way."),
+    ROW(ROUTE, route, door, TEXTS, "", LIVE, 0, 0, NULL, "By which door the mail came: mx, submission, local (sendmail), bounce (our own reports)."),
+    ROW(ROUTE, route, lane, TEXTS, "", LIVE, 0, 0, NULL, "Lanes whose mail goes this way: code, personal, notice, bulk."),
+    ROW(ROUTE, route, size_over, BYTES, "0", LIVE, 0, 0, NULL, "Only mail larger than this; 0 for any."),
+    ROW(ROUTE, route, size_under, BYTES, "0", LIVE, 0, 0, NULL, "Only mail smaller than this; 0 for any."),
     HOP(ROUTE),
+
+    SOURCE(address, ADDRS, "", LIVE, 0, 0, NULL, "Local addresses to connect from, one for each family that this source shall reach; the system chooses when not set."),
+    SOURCE(helo_name, HOSTNAME, "", LIVE, 0, 0, NULL, "The name that we say in EHLO from here; delivery.helo_name when not set."),
+    SOURCE(weight, INTEGER, "1", LIVE, 0, 1000, NULL, "Its share of the mail beside others of its pool; 0 for one that serves only while the others are out."),
+    SOURCE(socks5, ENDPOINTS, "", LIVE, 0, 0, NULL, "ADDRESS:PORT of a SOCKS5 proxy that makes the connections."),
+    SOURCE(proxy, ENDPOINTS, "", LIVE, 0, 0, NULL, "ADDRESS:PORT of a proxy that makes the connections and is told by a PROXY protocol header (version 2) from which of the addresses and to whom."),
+    SOURCE(username, TEXT, "", LIVE, 0, 0, NULL, "The account at the SOCKS5 proxy."),
+    SOURCE(password_file, PATH, "", LIVE, 0, 0, NULL, "The file whose first line is the password for the SOCKS5 proxy."),
 
     SMTP(message_size_max, BYTES, "50M", LIVE, 1024, 1ULL << 40, NULL, "The largest message that is taken; announced as SIZE."),
     SMTP(recipients_max, INTEGER, "1000", LIVE, 100, 1000000, NULL, "Recipients of one message; RFC 5321 wants at least 100."),
@@ -148,6 +174,7 @@ const struct option options[] = {
     DELIVERY(expire, DURATION, "5d", LIVE, MILLISECONDS(10), DAYS(60), NULL, "After this time a message is returned to its sender."),
     DELIVERY(expire_bounce, DURATION, "5d", LIVE, MILLISECONDS(10), DAYS(60), NULL, "After this time a bounce is given up."),
     DELIVERY(connect_timeout, DURATION, "30s", LIVE, MILLISECONDS(10), HOURS(1), NULL, "How long a connection may take to be made."),
+    DELIVERY(next_address_timeout, DURATION, "10s", LIVE, MILLISECONDS(10), HOURS(1), NULL, "How long a connection may take to be made while another address of the way is still to be tried."),
     DELIVERY(greeting_timeout, DURATION, "5m", LIVE, MILLISECONDS(10), HOURS(1), NULL, "How long we wait for a greeting."),
     DELIVERY(command_timeout, DURATION, "5m", LIVE, MILLISECONDS(10), HOURS(1), NULL, "How long we wait for the answer to a command."),
     DELIVERY(data_timeout, DURATION, "3m", LIVE, MILLISECONDS(10), HOURS(1), NULL, "How long one block of a message may take to leave."),
@@ -160,9 +187,11 @@ const struct option options[] = {
     DELIVERY(hosts_max, INTEGER, "10", LIVE, 1, 100, NULL, "Addresses that one attempt tries."),
     DELIVERY(smtp_port, INTEGER, "25", LIVE, 1, 65535, NULL, "The port of MX hosts; only a test has another one."),
     DELIVERY(tls, ENUM, "may", LIVE, 0, 0, delivery_tls, "Encryption towards MX hosts: may uses what is offered and records what it was worth."),
-    DELIVERY(prefer_ipv6, BOOL, "on", LIVE, 0, 0, NULL, "Whether IPv6 is tried before IPv4 at the same MX preference."),
+    DELIVERY(ip, ENUM, "auto", LIVE, 0, 0, ip_wishes, "Which addresses of a host are used: only IPv4 or IPv6, or one before the other; auto as prefer_ipv6 says."),
+    DELIVERY(prefer_ipv6, BOOL, "on", LIVE, 0, 0, NULL, "Whether IPv6 is tried before IPv4 at the same host, where ip is auto."),
     DELIVERY(helo_name, HOSTNAME, "", LIVE, 0, 0, NULL, "The name that we say in EHLO; hostname when not set."),
     DELIVERY(source, ADDRS, "", LIVE, 0, 0, NULL, "Local addresses from which we connect; the system chooses when not set."),
+    DELIVERY(sources, TEXTS, "", LIVE, 0, 0, NULL, "Source blocks that mail leaves from, one chosen for each message and destination by weight; instead of source and helo_name."),
 
     DKIM(sign, BOOL, "on", LIVE, 0, 0, NULL, "Whether mail of a domain that has an active key is signed; outpost dkim new makes keys."),
     DKIM(settle, DURATION, "15m", LIVE, 0, DAYS(7), NULL, "How long the record of a new key must have been seen in the DNS before the key signs."),

@@ -267,8 +267,9 @@ open_place(struct parser *p, const struct token *name, str label)
                      p->section->name);
         label = S("?");
     }
-    place = id == SECTION_LISTEN ? (void *)config_add_listen(p->config, label, name->line)
-                                 : (void *)config_add_route(p->config, label, name->line);
+    place = id == SECTION_LISTEN  ? (void *)config_add_listen(p->config, label, name->line)
+            : id == SECTION_ROUTE ? (void *)config_add_route(p->config, label, name->line)
+                                  : (void *)config_add_source(p->config, label, name->line);
     p->seen = arena_new_array(&p->config->body->arena, unsigned, option_count);
     if (!place || !p->seen)
         problem_addf(p->problems, name->line, name->column, "make it smaller",

@@ -76,12 +76,16 @@ config_show(const struct config *config, bool all, struct buf *out)
     for (size_t i = 0; i < SECTION_COUNT; i++) {
         enum section_id id = (enum section_id)i;
         struct config_listen empty = { 0 };
+        struct config_source no_source = { 0 };
 
         for (size_t k = 0; id == SECTION_LISTEN && k < config->listener_count; k++)
             show_block(id, config->listeners[k].name, &config->listeners[k], &empty, NULL, true,
                        out);
         for (size_t k = 0; id == SECTION_ROUTE && k < config->route_count; k++)
             show_route(id, &config->routes[k], standard, all, out);
+        for (size_t k = 0; id == SECTION_SOURCE && k < config->source_count; k++)
+            show_block(id, config->sources[k].name, &config->sources[k], &no_source, NULL, all,
+                       out);
         if (id == SECTION_RELAY && config->relay.to.kind != RELAY_NONE)
             show_route(id, &config->relay, standard, all, out);
         if (!sections[i].repeated && id != SECTION_RELAY)
@@ -127,6 +131,8 @@ config_check_files(const struct config *config, struct config_problems *problems
     check_file(config->relay.password_file, "the password of relay", problems);
     for (size_t i = 0; i < config->route_count; i++)
         check_file(config->routes[i].password_file, "the password of a route", problems);
+    for (size_t i = 0; i < config->source_count; i++)
+        check_file(config->sources[i].password_file, "the password of a source", problems);
     check_file(config->server.data_dir, "the data directory", problems);
 }
 

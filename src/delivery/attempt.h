@@ -31,7 +31,10 @@ void attempt_all_results(struct attempt *a, enum outcome outcome, unsigned code,
 enum outcome attempt_outcome_of(unsigned code);
 void attempt_record(const struct attempt *a);
 
-/* connect.c.  A connection for the batch, the kept one or a new one.  False: there is none, and the
+/* connect.c.  What chooses the way of ROW. */
+void attempt_facts(const struct attempt *a, const struct schedule_row *row,
+                   struct route_facts *facts);
+/* A connection for the batch, the kept one or a new one.  False: there is none, and the
  * results say why. */
 WAITS bool attempt_connect(struct attempt *a);
 /* "mx.example.org [192.0.2.1]", or "". */

@@ -8,6 +8,7 @@
 #include "base/must.h"
 #include "delivery/attempt.h"
 #include "runtime/clock.h"
+#include "runtime/stream.h"
 #include "runtime/tls.h"
 
 #include <fcntl.h>
@@ -27,18 +28,33 @@ runner_drop_client(struct runner *runner)
 }
 
 static str
-helo_name(const struct config *config)
+helo_name(const struct attempt *a)
 {
+    const struct config *config = a->runner->config;
+
+    if (a->route.source && a->route.source->helo_name.len)
+        return a->route.source->helo_name;
     return config->delivery.helo_name.len ? config->delivery.helo_name : config->server.hostname;
 }
 
+/* The address to connect from; NULL: any. */
 static const ipaddr *
-source_for(const struct config *config, ipaddr peer)
+local_for(const struct attempt *a, ipaddr peer)
 {
-    for (size_t i = 0; i < config->delivery.source.count; i++)
-        if (ipaddr_is_v4(config->delivery.source.items[i]) == ipaddr_is_v4(peer))
-            return &config->delivery.source.items[i];
+    const struct config_source *source = a->route.source;
+    const struct config_addrs *addrs =
+        source ? &source->address : &a->runner->config->delivery.source;
+
+    for (size_t i = 0; i < addrs->count; i++)
+        if (ipaddr_is_v4(addrs->items[i]) == ipaddr_is_v4(peer))
+            return &addrs->items[i];
     return NULL;
+}
+
+static str
+source_name(const struct attempt *a)
+{
+    return a->route.source ? a->route.source->name : S("");
 }
 
 struct password_read {
@@ -87,9 +103,9 @@ fill_options(struct attempt *a, const struct route_host *host, struct smtp_clien
 
     *options = (struct smtp_client_options){
         .peer = host->endpoint,
-        .local = source_for(config, host->endpoint.addr),
+        .local = local_for(a, host->endpoint.addr),
         .host = host->name,
-        .helo_name = helo_name(config),
+        .helo_name = helo_name(a),
         .tls = config->delivery.tls,
         .verify = RELAY_VERIFY_OFF,
         .tls_context = a->runner->queue->tls_context,
@@ -132,7 +148,7 @@ tls_is_broken(struct attempt *a, ipaddr addr, bool is_new)
 
 /* One host; where TLS was only wished for and breaks, once more without it. */
 WAITS static enum err
-open_host(struct attempt *a, const struct route_host *host)
+open_host(struct attempt *a, const struct route_host *host, bool is_last)
 {
     struct runner *runner = a->runner;
     struct smtp_client_options options;
@@ -141,6 +157,9 @@ open_host(struct attempt *a, const struct route_host *host)
 
     if (e)
         return e;
+    if (!is_last)
+        options.timeouts.connect =
+            MIN(options.timeouts.connect, runner->config->delivery.next_address_timeout);
     may_be_clear = options.tls == RELAY_TLS_MAY && options.verify != RELAY_VERIFY_ON &&
                    !options.implicit_tls && !options.user.len;
     if (may_be_clear && tls_is_broken(a, host->endpoint.addr, false))
@@ -161,17 +180,144 @@ open_host(struct attempt *a, const struct route_host *host)
     return OK;
 }
 
-WAITS static enum err
-open_any(struct attempt *a, const struct route_hosts *hosts)
+/* --- Address families. */
+
+/* Whether this machine has a way to IPv6 addresses out there; asked anew every minute. */
+static bool
+machine_has_six(struct queue *queue, instant now)
 {
+    static const uint8_t anywhere[16] = { 0x20, 0x01, 0x05, 0x03, 0xba, 0x3e, [15] = 0x30 };
+
+    if (queue->six_asked_at + MINUTES(1) <= now) {
+        queue->six_asked_at = now;
+        queue->has_six = stream_has_way_to(ipaddr_from_v6(anywhere));
+    }
+    return queue->has_six;
+}
+
+/* Global unicast addresses are 2000::/3. */
+static bool
+is_out_there(ipaddr addr)
+{
+    return !ipaddr_is_v4(addr) && (addr.bytes[0] & 0xe0) == 0x20;
+}
+
+/* Addresses that will hardly answer come last: those of a family that is broken at this site, or
+ * that this machine does not have. */
+static void
+sort_by_family(struct attempt *a, struct route_hosts *hosts)
+{
+    struct queue *queue = a->runner->queue;
+    str site = str_from(a->runner->site->key);
+    struct route_host *late = arena_new_array(&a->runner->arena, struct route_host, hosts->count);
+    size_t late_count = 0;
+    size_t kept = 0;
+    instant now = clock_now();
+    bool broken[2], has_six;
+
+    if (!late || hosts->count < 2)
+        return;
+    pthread_mutex_lock(&queue->lock);
+    broken[0] = families_is_broken(&queue->families, site, false, now);
+    broken[1] = families_is_broken(&queue->families, site, true, now);
+    has_six = machine_has_six(queue, now);
+    pthread_mutex_unlock(&queue->lock);
+    for (size_t i = 0; i < hosts->count; i++) {
+        ipaddr addr = hosts->hosts[i].endpoint.addr;
+        if (broken[ipaddr_is_v4(addr)] || (!has_six && is_out_there(addr)))
+            late[late_count++] = hosts->hosts[i];
+        else
+            hosts->hosts[kept++] = hosts->hosts[i];
+    }
+    for (size_t i = 0; i < late_count; i++)
+        hosts->hosts[kept++] = late[i];
+}
+
+/* FOUR is the family that let us in; FAILED: the other one did not. */
+static void
+learn_families(struct attempt *a, bool four, bool failed)
+{
+    struct queue *queue = a->runner->queue;
+    str site = str_from(a->runner->site->key);
+
+    pthread_mutex_lock(&queue->lock);
+    families_note_working(&queue->families, site, four);
+    if (failed)
+        families_note_broken(&queue->families, site, !four, clock_now());
+    pthread_mutex_unlock(&queue->lock);
+}
+
+WAITS static enum err
+open_any(struct attempt *a, struct route_hosts *hosts)
+{
+    bool failed[2] = {};
     enum err e = ERR_UNREACHABLE;
 
+    sort_by_family(a, hosts);
     for (size_t i = 0; i < hosts->count; i++) {
-        e = open_host(a, &hosts->hosts[i]);
+        const struct route_host *host = &hosts->hosts[i];
+        bool four = ipaddr_is_v4(host->endpoint.addr);
+        e = open_host(a, host, i + 1 == hosts->count);
+        if (!e)
+            learn_families(a, four, failed[!four]);
         if (!e || e == ERR_CANCELLED)
             return e;
+        if (a->failure.stage == SMTP_STAGE_CONNECT)
+            failed[four] = true;
     }
     return e;
+}
+
+/* --- Another way. */
+
+/* Whether the site behind the way named KEY pauses. */
+static bool
+way_is_out(void *arg, const char *key)
+{
+    struct queue *queue = arg;
+    const struct schedule_target *target;
+    bool out;
+
+    pthread_mutex_lock(&queue->lock);
+    target = map_get(&queue->schedule.targets, str_from(key));
+    out = target && target->site && target->site->paused_until > clock_now();
+    pthread_mutex_unlock(&queue->lock);
+    return out;
+}
+
+void
+attempt_facts(const struct attempt *a, const struct schedule_row *row, struct route_facts *facts)
+{
+    route_facts_of(&a->envelope, facts);
+    facts->recipient = a->envelope.recipients[row->index].address;
+    facts->attempts = row->attempts;
+    facts->is_out = way_is_out;
+    facts->arg = a->runner->queue;
+}
+
+/* This way is out: rows for which another one is left (a source, a fallback) go there at once. */
+static void
+move_on(struct attempt *a)
+{
+    struct runner *runner = a->runner;
+    struct queue *queue = runner->queue;
+    str here = str_from(runner->batch.target->key);
+    size_t kept = 0;
+
+    for (size_t i = 0; i < a->count; i++) {
+        struct route route;
+        if (attempt_way(a, a->rows[i], &route) || route.all_out ||
+            str_eq(str_from(route.key), here)) {
+            a->rows[kept++] = a->rows[i];
+            continue;
+        }
+        pthread_mutex_lock(&queue->lock);
+        schedule_row_move(&queue->schedule, a->rows[i], str_from(route.key), clock_now());
+        pthread_mutex_unlock(&queue->lock);
+    }
+    if (kept < a->count)
+        queue_ring(queue);
+    a->count = kept;
 }
 
 const char *
@@ -208,10 +354,12 @@ connection_failed(struct attempt *a)
 {
     struct arena *arena = &a->runner->arena;
     const struct smtp_failure *failure = &a->failure;
+    instant until = pause_site(a);
 
+    move_on(a);
     attempt_all_results(a, OUTCOME_DEFERRED, failure->answer.code,
                         attempt_text(arena, failure->answer.enhanced).ptr,
-                        attempt_text(arena, failure->why.text).ptr, pause_site(a));
+                        attempt_text(arena, failure->why.text).ptr, until);
     attempt_record(a);
 }
 
@@ -225,8 +373,10 @@ no_host(struct attempt *a, const struct route_answer *answer)
     instant until = 0;
 
     (void)err_why(&a->failure.why, OK, "%s", answer->text);
-    if (answer->code / 100 == 4 && own_site)
+    if (answer->code / 100 == 4 && own_site) {
         until = pause_site(a);
+        move_on(a);
+    }
     attempt_all_results(a, attempt_outcome_of(answer->code), answer->code,
                         attempt_text(arena, answer->enhanced).ptr,
                         attempt_text(arena, answer->text).ptr, until);
@@ -251,22 +401,30 @@ enter_site(struct attempt *a, const struct route_hosts *hosts)
     struct queue *queue = runner->queue;
     struct schedule_site *site;
     bool joined = true;
+    bool paused;
 
     pthread_mutex_lock(&queue->lock);
-    site = schedule_bind(&queue->schedule, runner->batch.target, str_from(hosts->site), S(""));
+    site = schedule_bind(&queue->schedule, runner->batch.target, str_from(hosts->site),
+                         source_name(a));
     if (site != runner->site) {
         joined =
             list_is_empty(&site->idle) && schedule_site_join(&queue->schedule, site, clock_now());
         if (joined) {
             schedule_site_release(&queue->schedule, runner->site);
             runner->site = site;
-        } else {
-            give_back(a);
-            queue_feed_idle(queue, site);
         }
     }
+    paused = !joined && site->paused_until > clock_now();
     pthread_mutex_unlock(&queue->lock);
-    return joined;
+    if (joined)
+        return true;
+    if (paused)
+        move_on(a);
+    pthread_mutex_lock(&queue->lock);
+    give_back(a);
+    queue_feed_idle(queue, runner->batch.target->site);
+    pthread_mutex_unlock(&queue->lock);
+    return false;
 }
 
 WAITS bool

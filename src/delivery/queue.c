@@ -254,14 +254,16 @@ choose_keys(struct queue *queue, const struct envelope *envelope, struct arena *
 {
     const struct config *config = queue_config(queue);
     str *keys = arena_new_array(arena, str, envelope->recipient_count);
+    struct route_facts facts;
     struct arena work;
 
+    route_facts_of(envelope, &facts);
     arena_init(&work, 1024 * 1024);
     for (size_t i = 0; keys && i < envelope->recipient_count; i++) {
         struct route route;
         arena_clear(&work);
-        if (route_choose(config, queue->accounts, &work, envelope->recipients[i].address,
-                         envelope->reverse_path, &route))
+        facts.recipient = envelope->recipients[i].address;
+        if (route_choose(config, queue->accounts, &work, &facts, &route))
             keys[i] = S("none:");
         else if (i > 0 && str_eq(keys[i - 1], str_from(route.key)))
             keys[i] = keys[i - 1];

@@ -6,6 +6,7 @@
 
 #include "accounts/account.h"
 #include "config/config.h"
+#include "delivery/families.h"
 #include "delivery/queue.h"
 #include "delivery/route.h"
 #include "delivery/schedule.h"
@@ -48,6 +49,9 @@ struct queue {
     struct link idle; /* Runners that wait for work, the longest waiting first. */
     bool stopping;
     uint64_t seed;
+    struct families families;
+    instant six_asked_at;
+    bool has_six; /* This machine reaches IPv6 addresses. */
 
     struct spool *spool;
     struct accounts *accounts;

@@ -1,32 +1,29 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
-/* route.c: from an address to a way, from a way to hosts.
+/* route.c: from an address to a way.
  *
  * The rules of route_choose(), the first that fits:  an alias or a mailbox here; the `route` blocks
- * by recipient domain, in the order of the file; the route of the domain in the directory; the
- * `route` blocks by sender; the block `relay`; the MX records of the domain.  A domain of ours that
- * a route takes is a gateway: its aliases are still expanded here.
+ * that name recipients, in the order of the file; the route of the domain in the directory; the
+ * other `route` blocks; the block `relay`; the MX records of the domain.  A domain of ours that a
+ * route takes is a gateway: its aliases are still expanded here.
  *
- * Hosts: RFC 5321 5.1, null MX RFC 7505, loops RFC 5321 5.1 (a host of ours and all that are not
- * better).
+ * Then the source, by weighted rendezvous hashing of message and destination: the same at each
+ * retry, and a source more or less moves only its own share.  A source that is out at this
+ * destination is passed over; when all are, or after enough failures, the way's fallback is taken.
  */
 #include "delivery/route.h"
 
-#include "base/rand.h"
 #include "config/config.h"
 #include "formats/address.h"
-#include "runtime/clock.h"
-#include "runtime/dns.h"
+#include "mail/lane.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-/* --- Ways. */
-
-PRINTF_LIKE(4, 5)
-static void
-answer(struct route_answer *to, unsigned code, const char *enhanced, const char *format, ...)
+void
+route_answer_set(struct route_answer *to, unsigned code, const char *enhanced, const char *format,
+                 ...)
 {
     va_list args;
 
@@ -54,7 +51,7 @@ go_nowhere(struct route *route)
 {
     route->kind = ROUTE_NONE;
     set_key(route, "none:", S(""));
-    answer(&route->answer, 553, "5.1.3", "This is not an address");
+    route_answer_set(&route->answer, 553, "5.1.3", "This is not an address");
 }
 
 static void
@@ -88,28 +85,74 @@ domain_matches(const struct config_route *rule, str domain)
     return rule->domain.count == 0;
 }
 
+/* An empty list holds for everybody. */
 static bool
-sender_matches(const struct config_route *rule, str sender)
+address_matches(const struct config_texts *list, str address)
 {
-    ssize_t at = str_find_last(sender, '@');
-    str domain = at < 0 ? S("") : str_skip(sender, (size_t)at + 1);
+    ssize_t at = str_find_last(address, '@');
+    str domain = at < 0 ? S("") : str_skip(address, (size_t)at + 1);
 
-    for (size_t i = 0; i < rule->sender.count; i++) {
-        str wanted = rule->sender.items[i];
-        if (str_eq_nocase(wanted, str_find(wanted, '@') < 0 ? domain : sender))
+    for (size_t i = 0; i < list->count; i++) {
+        str wanted = list->items[i];
+        if (str_eq_nocase(wanted, str_find(wanted, '@') < 0 ? domain : address))
             return true;
     }
-    return rule->sender.count == 0;
+    return list->count == 0;
 }
 
-/* The first rule that names DOMAIN (BY_DOMAIN) or only the sender. */
+static bool
+word_matches(const struct config_texts *list, str word)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (str_eq(list->items[i], word))
+            return true;
+    return list->count == 0;
+}
+
+static bool
+network_matches(const struct config_networks *list, ipaddr client)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (network_holds(&list->items[i], client))
+            return true;
+    return list->count == 0;
+}
+
+static str
+door_word(enum door door)
+{
+    static const char *const words[] = {
+        [DOOR_MX] = "mx",
+        [DOOR_SUBMISSION] = "submission",
+        [DOOR_LOCAL] = "local",
+        [DOOR_BOUNCE] = "bounce",
+    };
+
+    return str_from(words[door]);
+}
+
+static bool
+rule_holds(const struct config_route *rule, str domain, const struct route_facts *facts)
+{
+    return domain_matches(rule, domain) && address_matches(&rule->recipient, facts->recipient) &&
+           address_matches(&rule->sender, facts->sender) &&
+           address_matches(&rule->account, facts->account) &&
+           network_matches(&rule->network, facts->client) &&
+           word_matches(&rule->door, door_word(facts->door)) &&
+           word_matches(&rule->lane, facts->lane) &&
+           (!rule->size_over || facts->size > rule->size_over) &&
+           (!rule->size_under || facts->size < rule->size_under);
+}
+
+/* The first rule that names recipients (BY_RECIPIENT), or that names none. */
 static const struct config_route *
-rule_for(const struct config *config, bool by_domain, str domain, str sender)
+rule_for(const struct config *config, bool by_recipient, str domain,
+         const struct route_facts *facts)
 {
     for (size_t i = 0; i < config->route_count; i++) {
         const struct config_route *rule = &config->routes[i];
-        if ((rule->domain.count > 0) == by_domain && (by_domain || rule->sender.count > 0) &&
-            domain_matches(rule, domain) && sender_matches(rule, sender))
+        bool names_some = rule->domain.count > 0 || rule->recipient.count > 0;
+        if (names_some == by_recipient && rule_holds(rule, domain, facts))
             return rule;
     }
     return NULL;
@@ -119,6 +162,7 @@ static void
 go_by_rule(struct route *route, const struct config_route *rule, const char *kind, str domain,
            str because)
 {
+    route->rule = rule;
     if (rule->to.kind == RELAY_LOCAL) {
         go_local(route, domain, because);
         return;
@@ -150,8 +194,8 @@ go_by_url(struct route *route, struct arena *arena, str url, str domain, str bec
     route->because = because;
     if (e) {
         go_nowhere(route);
-        answer(&route->answer, 451, "4.3.5", "The route \"%.*s\" (%.*s) cannot be read",
-               STR_ARG(url), STR_ARG(because));
+        route_answer_set(&route->answer, 451, "4.3.5", "The route \"%.*s\" (%.*s) cannot be read",
+                         STR_ARG(url), STR_ARG(because));
         return OK;
     }
     if (target.kind == RELAY_LOCAL) {
@@ -169,9 +213,10 @@ go_by_url(struct route *route, struct arena *arena, str url, str domain, str bec
 }
 
 static void
-go_out(const struct config *config, struct route *route, str domain, str sender)
+go_out(const struct config *config, struct route *route, str domain,
+       const struct route_facts *facts)
 {
-    const struct config_route *rule = rule_for(config, false, domain, sender);
+    const struct config_route *rule = rule_for(config, false, domain, facts);
 
     if (rule)
         go_by_rule(route, rule, "route:", domain, rule->name);
@@ -193,9 +238,9 @@ domain_of(struct arena *arena, const struct address *address)
     return alabel;
 }
 
-enum err
-route_choose(const struct config *config, struct accounts *accounts, struct arena *arena,
-             str recipient, str sender, struct route *route)
+static enum err
+choose_way(const struct config *config, struct accounts *accounts, struct arena *arena,
+           const struct route_facts *facts, struct route *route)
 {
     const struct config_route *rule;
     struct resolution resolution;
@@ -204,10 +249,10 @@ route_choose(const struct config *config, struct accounts *accounts, struct aren
     enum err e;
 
     *route = (struct route){};
-    e = accounts_resolve(accounts, arena, recipient, &resolution);
+    e = accounts_resolve(accounts, arena, facts->recipient, &resolution);
     if (e)
         return e;
-    e = address_parse(recipient, arena, &address);
+    e = address_parse(facts->recipient, arena, &address);
     if (e == ERR_LIMIT)
         return e;
     domain = e ? S("") : domain_of(arena, &address);
@@ -220,7 +265,7 @@ route_choose(const struct config *config, struct accounts *accounts, struct aren
         go_local(route, domain, S("an address of this server"));
         return OK;
     }
-    rule = rule_for(config, true, domain, sender);
+    rule = rule_for(config, true, domain, facts);
     if (rule)
         go_by_rule(route, rule, "route:", domain, rule->name);
     else if (resolution.kind == RESOLUTION_MAILBOX)
@@ -229,371 +274,178 @@ route_choose(const struct config *config, struct accounts *accounts, struct aren
         return go_by_url(route, arena, resolution.targets[0].route, domain,
                          S("the domain's route"));
     else
-        go_out(config, route, domain, sender);
+        go_out(config, route, domain, facts);
     return OK;
 }
 
+/* --- Sources and fallbacks. */
+
+static void
+add_source(struct route *route, const struct config_source *source)
+{
+    size_t len = strlen(route->key);
+
+    if (source && len + 1 + source->name.len < sizeof(route->key))
+        (void)snprintf(route->key + len, sizeof(route->key) - len, "@%.*s", STR_ARG(source->name));
+    route->source = source;
+}
+
+static uint64_t
+mix(uint64_t value)
+{
+    value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    value = (value ^ (value >> 27)) * 0x94d049bb133111ebULL;
+    return value ^ (value >> 31);
+}
+
+/* The larger, the sooner it is taken: -WEIGHT / ln(u) with u the hash as a number between 0 and 1
+ * gives each source its share of all messages (weighted rendezvous hashing). */
+static double
+source_score(const struct config_source *source, const struct route *route, msgid id)
+{
+    uint64_t hash = str_hash((str){ (const char *)&id, sizeof(id) });
+
+    hash = mix(hash ^ str_hash(route->domain));
+    hash = mix(hash ^ str_hash(source->name));
+    return (double)source->weight / -log(((double)(hash >> 11) + 0.5) / 9007199254740992.0);
+}
+
+static bool
+is_out(const struct route_facts *facts, const struct route *way, const struct config_source *source)
+{
+    struct route tried;
+
+    if (!facts->is_out)
+        return false;
+    tried = *way;
+    add_source(&tried, source);
+    return facts->is_out(facts->arg, tried.key);
+}
+
+/* The best source of POOL that is not out; the best of all, and *ALL_OUT, when all are. */
+static const struct config_source *
+choose_source(const struct config_pool *pool, const struct route_facts *facts,
+              const struct route *route, bool *all_out)
+{
+    const struct config_source *best = NULL;
+    const struct config_source *in = NULL;
+    double best_score = -1;
+    double in_score = -1;
+
+    for (size_t i = 0; i < pool->count; i++) {
+        const struct config_source *source = pool->items[i];
+        double score = source_score(source, route, facts->id);
+        if (score > best_score) {
+            best = source;
+            best_score = score;
+        }
+        if (score > in_score && !is_out(facts, route, source)) {
+            in = source;
+            in_score = score;
+        }
+    }
+    *all_out = !in;
+    return in ? in : best;
+}
+
+static bool
+has_fallback(const struct route *route)
+{
+    return route->rule && route->rule->fallback.kind != RELAY_NONE;
+}
+
+static void
+go_by_fallback(struct route *route)
+{
+    const struct config_route *rule = route->rule;
+
+    route->kind = ROUTE_RELAY;
+    route->relay = rule->fallback;
+    route->is_fallback = true;
+    set_key(route, "fallback:", rule->name.len ? rule->name : S("relay"));
+}
+
+static enum ip_wish
+ip_of(const struct config *config, const struct config_route *rule)
+{
+    enum ip_wish ip = rule ? rule->ip : IP_AUTO;
+
+    if (ip == IP_AUTO)
+        ip = config->delivery.ip;
+    if (ip == IP_AUTO)
+        ip = config->delivery.prefer_ipv6 ? IP_PREFER_6 : IP_PREFER_4;
+    return ip;
+}
+
+/* Where from, and whether by the fallback. */
+static void
+finish_way(const struct config *config, const struct route_facts *facts, struct route *route)
+{
+    const struct config_pool *pool = config_pool_of(config, route->rule);
+    struct route first = *route;
+    bool all_out;
+
+    route->ip = ip_of(config, route->rule);
+    if (has_fallback(route) && facts->attempts >= route->rule->fallback_after)
+        go_by_fallback(route);
+    if (pool->count) {
+        add_source(route, choose_source(pool, facts, route, &all_out));
+    } else {
+        all_out = is_out(facts, route, NULL);
+    }
+    route->all_out = all_out;
+    if (!all_out || !has_fallback(route) || route->is_fallback)
+        return;
+    first.ip = route->ip;
+    *route = first;
+    go_by_fallback(route);
+    if (pool->count)
+        add_source(route, choose_source(pool, facts, route, &all_out));
+    else
+        all_out = is_out(facts, route, NULL);
+    route->all_out = all_out;
+}
+
 enum err
-route_by_url(struct arena *arena, str url, str recipient, struct route *route)
+route_choose(const struct config *config, struct accounts *accounts, struct arena *arena,
+             const struct route_facts *facts, struct route *route)
+{
+    enum err e = choose_way(config, accounts, arena, facts, route);
+
+    if (!e && (route->kind == ROUTE_MX || route->kind == ROUTE_RELAY))
+        finish_way(config, facts, route);
+    return e;
+}
+
+enum err
+route_by_url(const struct config *config, struct arena *arena, str url,
+             const struct route_facts *facts, struct route *route)
 {
     struct address address;
-    enum err e = address_parse(recipient, arena, &address);
+    enum err e = address_parse(facts->recipient, arena, &address);
 
     *route = (struct route){};
     if (e == ERR_LIMIT)
         return e;
-    return go_by_url(route, arena, url, e ? S("") : domain_of(arena, &address),
-                     S("an operator's wish"));
+    e = go_by_url(route, arena, url, e ? S("") : domain_of(arena, &address),
+                  S("an operator's wish"));
+    if (!e && (route->kind == ROUTE_MX || route->kind == ROUTE_RELAY))
+        finish_way(config, facts, route);
+    return e;
 }
 
-/* --- Hosts. */
-
-struct search {
-    const struct config *config;
-    const struct route_self *self;
-    struct arena *arena;
-    struct route_hosts *hosts;
-    struct rand rand;
-    unsigned max;
-    uint16_t port;
-    bool temporary; /* A host's address could not be asked for now. */
-    bool bogus;
-    bool found_self;
-    uint16_t self_preference;
-};
-
-static instant
-dns_deadline(const struct search *search)
+void
+route_facts_of(const struct envelope *envelope, struct route_facts *facts)
 {
-    return deadline_in(search->config->dns.timeout);
-}
-
-static bool
-is_self(const struct search *search, ipaddr addr, uint16_t port)
-{
-    for (size_t i = 0; i < search->self->endpoint_count; i++)
-        if (search->self->endpoints[i].port == port &&
-            ipaddr_eq(search->self->endpoints[i].addr, addr))
-            return true;
-    return false;
-}
-
-static void
-add_host(struct search *search, str name, ipaddr addr, uint16_t preference, bool secure)
-{
-    struct route_hosts *hosts = search->hosts;
-
-    if (hosts->count >= search->max)
-        return;
-    hosts->hosts[hosts->count++] = (struct route_host){
-        .name = name,
-        .endpoint = { addr, search->port },
-        .preference = preference,
-        .secure = secure,
+    *facts = (struct route_facts){
+        .id = envelope->id,
+        .sender = envelope->reverse_path,
+        .account = envelope->account,
+        .client = envelope->client.addr,
+        .door = envelope->door,
+        .size = envelope->size,
+        .lane = str_from(lane_name(envelope->lane)),
     };
-}
-
-static void
-shuffle(struct search *search, struct dns_record *records, size_t count)
-{
-    for (size_t i = count; i > 1; i--) {
-        size_t other = (size_t)rand_below(&search->rand, i);
-        struct dns_record swapped = records[i - 1];
-        records[i - 1] = records[other];
-        records[other] = swapped;
-    }
-}
-
-static void
-note_failure(struct search *search, const struct dns_answer *found)
-{
-    if (found->status == DNS_TEMPORARY)
-        search->temporary = true;
-    if (found->status == DNS_BOGUS)
-        search->temporary = search->bogus = true;
-}
-
-/* The addresses of NAME, the two families in turn, so that one of them being broken costs one
- * attempt. */
-WAITS static enum err
-add_addresses(struct search *search, str name, uint16_t preference, bool secure)
-{
-    struct dns_answer six, four;
-    struct dns_answer *first = search->config->delivery.prefer_ipv6 ? &six : &four;
-    struct dns_answer *second = first == &six ? &four : &six;
-    enum err e;
-
-    e = dns_lookup(search->arena, name, DNS_AAAA, dns_deadline(search), &six);
-    if (!e)
-        e = dns_lookup(search->arena, name, DNS_A, dns_deadline(search), &four);
-    if (e)
-        return e == ERR_SYNTAX ? OK : e;
-    note_failure(search, &six);
-    note_failure(search, &four);
-    for (struct dns_answer *found = first;; found = second) {
-        for (size_t i = 0; found->status == DNS_FOUND && i < found->count; i++)
-            if (is_self(search, found->records[i].addr, search->port))
-                return ERR_EXISTS;
-        if (found == second)
-            break;
-    }
-    shuffle(search, first->records, first->status == DNS_FOUND ? first->count : 0);
-    shuffle(search, second->records, second->status == DNS_FOUND ? second->count : 0);
-    for (size_t i = 0;; i++) {
-        bool has_first = first->status == DNS_FOUND && i < first->count;
-        bool has_second = second->status == DNS_FOUND && i < second->count;
-        if (!has_first && !has_second)
-            return OK;
-        if (has_first)
-            add_host(search, name, first->records[i].addr, preference, secure && first->secure);
-        if (has_second)
-            add_host(search, name, second->records[i].addr, preference, secure && second->secure);
-    }
-}
-
-static int
-compare_records(const void *a, const void *b)
-{
-    const struct dns_record *one = a;
-    const struct dns_record *two = b;
-
-    return (one->preference > two->preference) - (one->preference < two->preference);
-}
-
-static int
-compare_names(const void *a, const void *b)
-{
-    return str_cmp(*(const str *)a, *(const str *)b);
-}
-
-/* The sorted names of the hosts; a long list ends in a hash of the whole. */
-static enum err
-name_site(struct search *search, const struct dns_record *records, size_t count)
-{
-    str *names = arena_new_array(search->arena, str, count);
-    struct buf text;
-
-    if (!names)
-        return ERR_LIMIT;
-    for (size_t i = 0; i < count; i++)
-        names[i] = records[i].name;
-    qsort(names, count, sizeof(*names), compare_names);
-    buf_init(&text, 64 * 1024);
-    for (size_t i = 0; i < count; i++)
-        if (i == 0 || !str_eq(names[i], names[i - 1]))
-            buf_addf(&text, "%s%.*s", i ? "," : "", STR_ARG(names[i]));
-    if (text.len >= sizeof(search->hosts->site)) {
-        uint64_t hash = str_hash(buf_str(&text));
-        text.len = sizeof(search->hosts->site) - 24;
-        buf_addf(&text, "...%016llx", (unsigned long long)hash);
-    }
-    memcpy(search->hosts->site, buf_cstr(&text), text.len + 1);
-    buf_done(&text);
-    return OK;
-}
-
-/* The hosts of RECORDS, which are in order; stops at ourselves. */
-WAITS static enum err
-add_exchangers(struct search *search, struct dns_record *records, size_t count, bool secure)
-{
-    for (size_t i = 0; i < count && search->hosts->count < search->max; i++) {
-        enum err e;
-        if (search->found_self && records[i].preference >= search->self_preference)
-            break;
-        if (str_eq_nocase(records[i].name, search->self->hostname))
-            e = ERR_EXISTS;
-        else
-            e = add_addresses(search, records[i].name, records[i].preference, secure);
-        if (e == ERR_EXISTS) {
-            search->found_self = true;
-            search->self_preference = records[i].preference;
-            continue;
-        }
-        if (e)
-            return e;
-    }
-    /* Equals of ours that came before it are no better than we are. */
-    while (search->found_self && search->hosts->count > 0 &&
-           search->hosts->hosts[search->hosts->count - 1].preference >= search->self_preference)
-        search->hosts->count--;
-    return OK;
-}
-
-static void
-explain_no_host(struct search *search, str domain)
-{
-    struct route_answer *to = &search->hosts->answer;
-
-    if (search->hosts->count > 0 || to->code)
-        return;
-    if (search->found_self)
-        answer(to, 554, "5.4.6", "Mail for %.*s loops back to this server", STR_ARG(domain));
-    else if (search->bogus)
-        answer(to, 451, "4.7.5", "The DNS answers for the hosts of %.*s fail their DNSSEC check",
-               STR_ARG(domain));
-    else if (search->temporary)
-        answer(to, 451, "4.4.3", "The hosts of %.*s cannot be looked up at the moment",
-               STR_ARG(domain));
-    else if (search->hosts->has_mx)
-        answer(to, 550, "5.4.4", "No mail host of %.*s has an address", STR_ARG(domain));
-    else
-        answer(to, 550, "5.1.2", "The domain %.*s has no mail host and no address",
-               STR_ARG(domain));
-}
-
-WAITS static enum err
-find_by_address(struct search *search, str domain)
-{
-    struct dns_record record = { .name = domain };
-    enum err e = name_site(search, &record, 1);
-
-    if (!e)
-        e = add_exchangers(search, &record, 1, true);
-    return e;
-}
-
-static bool
-is_null_mx(const struct dns_answer *found)
-{
-    return found->count == 1 && found->records[0].name.len == 0;
-}
-
-static size_t
-drop_empty_names(struct dns_record *records, size_t count)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < count; i++)
-        if (records[i].name.len > 0)
-            records[kept++] = records[i];
-    return kept;
-}
-
-WAITS static enum err
-use_exchangers(struct search *search, struct dns_answer *found)
-{
-    size_t count = drop_empty_names(found->records, found->count);
-    enum err e = name_site(search, found->records, count);
-
-    if (e)
-        return e;
-    search->hosts->has_mx = true;
-    shuffle(search, found->records, count);
-    qsort(found->records, count, sizeof(*found->records), compare_records);
-    return add_exchangers(search, found->records, count, found->secure);
-}
-
-WAITS static enum err
-find_by_mx(struct search *search, str domain)
-{
-    struct route_answer *to = &search->hosts->answer;
-    struct dns_answer found;
-    enum err e = dns_lookup(search->arena, domain, DNS_MX, dns_deadline(search), &found);
-
-    if (e == ERR_SYNTAX)
-        answer(to, 550, "5.1.2", "%.*s is not the name of a domain", STR_ARG(domain));
-    if (e)
-        return e == ERR_SYNTAX ? OK : e;
-    search->hosts->ttl = found.ttl;
-    search->hosts->secure = found.secure;
-    switch (found.status) {
-    case DNS_FOUND:
-        if (is_null_mx(&found)) {
-            answer(to, 556, "5.1.10", "The domain %.*s takes no mail (null MX)", STR_ARG(domain));
-            return OK;
-        }
-        return use_exchangers(search, &found);
-    case DNS_NO_DATA:
-        return find_by_address(search, domain);
-    case DNS_NO_NAME:
-        answer(to, 550, "5.1.2", "The domain %.*s does not exist", STR_ARG(domain));
-        return OK;
-    case DNS_BOGUS:
-        answer(to, 451, "4.7.5", "The DNS answer for %.*s fails its DNSSEC check", STR_ARG(domain));
-        return OK;
-    default:
-        answer(to, 451, "4.4.3", "The domain %.*s cannot be looked up at the moment",
-               STR_ARG(domain));
-        return OK;
-    }
-}
-
-static enum err
-find_literal(struct search *search, str domain, ipaddr addr)
-{
-    struct dns_record record = { .name = domain };
-    char text[IPADDR_TEXT_MAX];
-    str name;
-
-    if (is_self(search, addr, search->port)) {
-        search->found_self = true;
-        return OK;
-    }
-    ipaddr_format(addr, text);
-    if (!arena_printf(search->arena, &name, "%s", text))
-        return ERR_LIMIT;
-    add_host(search, name, addr, 0, false);
-    return name_site(search, &record, 1);
-}
-
-/* A relay is named by the administrator: it may be ourselves under another port or name. */
-WAITS static enum err
-find_relay(struct search *search, const struct route *route)
-{
-    static const struct route_self nobody = {};
-    const struct relay_target *relay = &route->relay;
-    struct dns_record record = { .name = relay->host };
-    ipaddr addr;
-    enum err e = OK;
-
-    search->self = &nobody;
-    search->port = relay->port;
-    if (relay->path.len)
-        add_host(search, relay->path, (ipaddr){}, 0, false);
-    else if (ipaddr_parse(relay->host, &addr))
-        add_host(search, relay->host, addr, 0, false);
-    else if (relay->mx)
-        e = find_by_mx(search, relay->host);
-    else
-        e = add_exchangers(search, &record, 1, true);
-    /* Connections carry the credentials of their route: they are never shared between routes. */
-    memcpy(search->hosts->site, route->key,
-           MIN(strlen(route->key) + 1, sizeof(search->hosts->site) - 1));
-    return e;
-}
-
-enum err
-route_find_hosts(const struct config *config, const struct route_self *self, struct arena *arena,
-                 const struct route *route, uint64_t seed, struct route_hosts *hosts)
-{
-    struct search search = {
-        .config = config,
-        .self = self,
-        .arena = arena,
-        .hosts = hosts,
-        .max = MIN(MAX(config->delivery.hosts_max, 1U), (unsigned)ROUTE_HOSTS_MAX),
-        .port = (uint16_t)config->delivery.smtp_port,
-    };
-    str name = route->domain;
-    ipaddr addr;
-    enum err e;
-
-    *hosts = (struct route_hosts){};
-    hosts->hosts = arena_new_array(arena, struct route_host, search.max);
-    if (!hosts->hosts)
-        return ERR_LIMIT;
-    rand_init(&search.rand, seed);
-    if (route->kind == ROUTE_RELAY) {
-        name = route->relay.host;
-        e = find_relay(&search, route);
-    } else if (domain_literal_parse(route->domain, &addr)) {
-        e = find_literal(&search, route->domain, addr);
-    } else {
-        e = find_by_mx(&search, route->domain);
-    }
-    if (!e)
-        explain_no_host(&search, name);
-    return e;
 }
 
 /* --- In words. */
@@ -640,13 +492,36 @@ explain_targets(struct accounts *accounts, struct arena *arena, str recipient, s
     return resolution.count > 0;
 }
 
+static void
+explain_source(const struct config *config, const struct route *route, struct buf *text)
+{
+    const struct config_source *source = route->source;
+    const struct config_pool *pool = config_pool_of(config, route->rule);
+
+    if (source && pool->count > 1)
+        buf_addf(text, "It leaves from one of %zu sources, the same one at each attempt.\n",
+                 pool->count);
+    for (size_t i = 0; source && i < pool->count; i++) {
+        const struct config_source *one = pool->items[i];
+        buf_addf(text, "From source %.*s, weight %u, as %.*s%s\n", STR_ARG(one->name), one->weight,
+                 STR_ARG(one->helo_name),
+                 one->socks5.count  ? ", through its SOCKS5 proxy"
+                 : one->proxy.count ? ", through its proxy"
+                                    : "");
+    }
+    if (has_fallback(route) && !route->is_fallback)
+        buf_addf(text, "After %u failed attempts, or when no host answers, it goes to %.*s%.*s.\n",
+                 route->rule->fallback_after, STR_ARG(route->rule->fallback.host),
+                 STR_ARG(route->rule->fallback.path));
+}
+
 enum err
 route_explain(const struct config *config, struct accounts *accounts, const struct route_self *self,
-              struct arena *arena, str recipient, str sender, struct buf *text, bool *leads)
+              struct arena *arena, const struct route_facts *facts, struct buf *text, bool *leads)
 {
     struct route_hosts hosts;
     struct route route;
-    enum err e = route_choose(config, accounts, arena, recipient, sender, &route);
+    enum err e = route_choose(config, accounts, arena, facts, &route);
 
     if (e)
         return e;
@@ -658,7 +533,7 @@ route_explain(const struct config *config, struct accounts *accounts, const stru
         return OK;
     case ROUTE_LOCAL:
         buf_addf(text, "Stays here (%.*s).\n", STR_ARG(route.because));
-        *leads = explain_targets(accounts, arena, recipient, text);
+        *leads = explain_targets(accounts, arena, facts->recipient, text);
         return OK;
     case ROUTE_RELAY:
         buf_addf(text, "Goes to the relay %s%.*s%.*s (%.*s).\n",
@@ -672,6 +547,7 @@ route_explain(const struct config *config, struct accounts *accounts, const stru
                  STR_ARG(route.because));
         break;
     }
+    explain_source(config, &route, text);
     e = route_find_hosts(config, self, arena, &route, 1, &hosts);
     if (!e)
         *leads = explain_hosts(&hosts, text);

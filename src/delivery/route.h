@@ -15,10 +15,12 @@
 #include "base/instant.h"
 #include "base/ipaddr.h"
 #include "base/str.h"
+#include "base/msgid.h"
+#include "config/config.h"
 #include "config/relay.h"
+#include "mail/envelope.h"
 
 struct accounts;
-struct config;
 
 enum {
     ROUTE_KEY_MAX = 640,
@@ -41,19 +43,45 @@ struct route_answer {
 struct route {
     enum route_kind kind;
     char key[ROUTE_KEY_MAX]; /* NUL-terminated: "local:example.org", "mx:example.org",
-                                "relay:smtps://…" */
+                                "route:gateway"; behind an @, the source. */
     str domain;              /* MX: A-labels, lower case, or an address literal. */
     struct relay_target relay;
-    str because;              /* Which rule decided: "route gateway", "no rule". */
+    str because;                        /* Which rule decided: "route gateway", "no rule". */
+    const struct config_route *rule;    /* NULL: none. */
+    const struct config_source *source; /* NULL: as delivery.source and helo_name say. */
+    enum ip_wish ip;                    /* Never IP_AUTO. */
+    bool is_fallback;
+    bool all_out; /* This way and all that could stand in for it are out. */
     struct route_answer answer;
 };
 
-/* Strings of ROUTE point into CONFIG, the arguments, or ARENA.  RECIPIENT and SENDER are
- * "local@domain". ERR_LIMIT (arena). */
+/* What is known of a recipient when its way is chosen. */
+struct route_facts {
+    str recipient; /* "local@domain", as the next two. */
+    str sender;
+    str account; /* Empty: nobody logged in. */
+    str lane;
+    ipaddr client;
+    enum door door;
+    uint64_t size;
+    msgid id;
+    unsigned attempts;
+    /* Whether the way of this key is known not to answer now; NULL: none is. */
+    bool (*is_out)(void *arg, const char *key);
+    void *arg;
+};
+
+/* All but the recipient and the attempts. */
+void route_facts_of(const struct envelope *envelope, struct route_facts *facts);
+
+/* Strings of ROUTE point into CONFIG, FACTS, or ARENA.  ERR_LIMIT (arena). */
 enum err route_choose(const struct config *config, struct accounts *accounts, struct arena *arena,
-                      str recipient, str sender, struct route *route);
-/* The way that URL names, as an operator wants it for RECIPIENT; "mx" is one, too.  ERR_LIMIT. */
-enum err route_by_url(struct arena *arena, str url, str recipient, struct route *route);
+                      const struct route_facts *facts, struct route *route);
+/* The way that URL names, as an operator wants it for a recipient; "mx" is one, too.  ERR_LIMIT. */
+enum err route_by_url(const struct config *config, struct arena *arena, str url,
+                      const struct route_facts *facts, struct route *route);
+void route_answer_set(struct route_answer *to, unsigned code, const char *enhanced,
+                      const char *format, ...) PRINTF_LIKE(4, 5);
 
 struct route_host {
     str name; /* Of the host; for an address literal, the address. */
@@ -85,8 +113,8 @@ WAITS enum err route_find_hosts(const struct config *config, const struct route_
                                 struct arena *arena, const struct route *route, uint64_t seed,
                                 struct route_hosts *hosts);
 
-/* One line for each step, for `outpost test route ADDRESS`; nothing is sent.  LEADS: mail for RECIPIENT
- * would go somewhere. */
+/* One line for each step, for `outpost test route ADDRESS`; nothing is sent.  LEADS: mail for
+ * RECIPIENT would go somewhere. */
 WAITS enum err route_explain(const struct config *config, struct accounts *accounts,
-                             const struct route_self *self, struct arena *arena, str recipient,
-                             str sender, struct buf *text, bool *leads);
+                             const struct route_self *self, struct arena *arena,
+                             const struct route_facts *facts, struct buf *text, bool *leads);

@@ -37,9 +37,9 @@ static struct route
 choose(const char *recipient, const char *sender)
 {
     struct route route = {};
+    struct route_facts facts = { .recipient = str_from(recipient), .sender = str_from(sender) };
 
-    CHECK(route_choose(config, accounts, &arena, str_from(recipient), str_from(sender), &route) ==
-          OK);
+    CHECK(route_choose(config, accounts, &arena, &facts, &route) == OK);
     return route;
 }
 
@@ -213,6 +213,14 @@ a_relay_is_where_it_was_told_to_be(void)
     CHECK_STR(str_from(hosts.site), "route:gateway");
 }
 
+static enum err
+explain(const char *recipient, const struct route_self *self, struct buf *text, bool *leads)
+{
+    struct route_facts facts = { .recipient = str_from(recipient), .sender = S("me@else.example") };
+
+    return route_explain(config, accounts, self, &arena, &facts, text, leads);
+}
+
 static void
 a_way_is_explained_in_words(void)
 {
@@ -221,20 +229,209 @@ a_way_is_explained_in_words(void)
     bool leads = false;
 
     buf_init(&text, 10000);
-    CHECK(route_explain(config, accounts, &self, &arena, S("x@far.example"), S("me@else.example"),
-                        &text, &leads) == OK);
+    CHECK(explain("x@far.example", &self, &text, &leads) == OK);
     CHECK(leads);
     CHECK(str_find_str(buf_str(&text), S("a.far.example at ")) > 0);
     buf_clear(&text);
-    CHECK(route_explain(config, accounts, &self, &arena, S("all@here.example"),
-                        S("me@else.example"), &text, &leads) == OK);
+    CHECK(explain("all@here.example", &self, &text, &leads) == OK);
     CHECK(str_find_str(buf_str(&text), S("ann@here.example")) > 0);
     buf_clear(&text);
-    CHECK(route_explain(config, accounts, &self, &arena, S("x@null.example"), S(""), &text,
-                        &leads) == OK);
+    CHECK(explain("x@null.example", &self, &text, &leads) == OK);
     CHECK(!leads);
     CHECK(str_find_str(buf_str(&text), S("556 5.1.10")) > 0);
     buf_done(&text);
+}
+
+/* --- Sources, fallbacks, facts. */
+
+static const char pools[] =
+    "server { hostname mx.here.example; }\n"
+    "source a { address 192.0.2.1; weight 1; }\n"
+    "source b { address 192.0.2.2 2001:db8::2; weight 3; helo_name b.here.example; }\n"
+    "source spare { weight 0; }\n"
+    "delivery { sources a b spare; ip prefer-4; }\n"
+    "route big { size_over 1M; account ann@here.example; to smtp://big.example; sources a; ip 4; "
+    "}\n"
+    "route list { lane bulk; door submission; to mx; sources b; ip 6; }\n"
+    "route net { network 198.51.100.0/24; to smtp://net.example; }\n"
+    "route one { recipient one@far.example; to smtp://one.example; }\n"
+    "route fb.example { to smtp://first.example; fallback smtp://second.example:2525;\n"
+    "                   fallback_after 2; sources a; }\n";
+
+static struct config *
+parse(const char *text)
+{
+    struct config_problems problems = {};
+    struct config *parsed = NULL;
+
+    CHECK(config_parse(str_from(text), "test.conf", &parsed, &problems) == OK);
+    for (size_t i = 0; i < problems.count; i++)
+        printf("%s\n", problems.items[i].text);
+    config_problems_done(&problems);
+    return parsed;
+}
+
+static struct route
+choose_by(const struct config *by, struct route_facts facts)
+{
+    struct route route = {};
+
+    if (!facts.recipient.len)
+        facts.recipient = S("x@far.example");
+    if (!facts.lane.len)
+        facts.lane = S("personal");
+    CHECK(route_choose(by, accounts, &arena, &facts, &route) == OK);
+    return route;
+}
+
+static msgid
+message(uint8_t n)
+{
+    msgid id = {};
+
+    memcpy(&id, &n, 1);
+    return id;
+}
+
+static void
+every_fact_of_a_block_must_hold(void)
+{
+    OWN(config) by = parse(pools);
+    struct route route;
+    ipaddr client;
+
+    CHECK(ipaddr_parse(S("198.51.100.7"), &client));
+    route =
+        choose_by(by, (struct route_facts){ .size = 2 << 20, .account = S("ann@here.example") });
+    CHECK_STR(str_from(route.key), "route:big@a");
+    CHECK(route.ip == IP_4);
+    route = choose_by(by, (struct route_facts){ .size = 1000, .account = S("ann@here.example") });
+    CHECK(str_starts(str_from(route.key), S("mx:far.example@")));
+    route = choose_by(by, (struct route_facts){ .lane = S("bulk"), .door = DOOR_SUBMISSION });
+    CHECK_STR(str_from(route.key), "mx:far.example@b");
+    CHECK(route.ip == IP_6);
+    route = choose_by(by, (struct route_facts){ .lane = S("bulk"), .door = DOOR_MX });
+    CHECK(route.rule == NULL);
+    route = choose_by(by, (struct route_facts){ .client = client });
+    CHECK(str_starts(str_from(route.key), S("route:net@")));
+    route =
+        choose_by(by, (struct route_facts){ .recipient = S("One@far.example"), .client = client });
+    CHECK(str_starts(str_from(route.key), S("route:one@")));
+}
+
+static void
+a_pool_gives_each_source_its_share_and_keeps_to_it(void)
+{
+    OWN(config) by = parse(pools);
+    unsigned of_b = 0;
+
+    for (unsigned i = 0; i < 200; i++) {
+        struct route_facts facts = { .id = message((uint8_t)i) };
+        struct route route = choose_by(by, facts);
+        struct route again;
+        facts.attempts = 1;
+        again = choose_by(by, facts);
+        CHECK(route.source && again.source == route.source);
+        CHECK(!str_eq(route.source->name, S("spare")));
+        of_b += str_eq(route.source->name, S("b"));
+        arena_clear(&arena);
+    }
+    CHECK(of_b > 120 && of_b < 180); /* Three in four of 200. */
+}
+
+static bool
+key_is_out(void *arg, const char *key)
+{
+    const char *const *out = arg;
+
+    for (size_t i = 0; out[i]; i++)
+        if (str_ends(str_from(key), str_from(out[i])))
+            return true;
+    return false;
+}
+
+static void
+a_source_that_is_out_is_passed_over(void)
+{
+    OWN(config) by = parse(pools);
+    const char *b[] = { "@b", NULL };
+    const char *ab[] = { "@a", "@b", NULL };
+    const char *every[] = { "@a", "@b", "@spare", NULL };
+
+    for (unsigned i = 0; i < 50; i++) {
+        struct route_facts facts = { .id = message((uint8_t)i), .is_out = key_is_out };
+        struct route usual = choose_by(by, (struct route_facts){ .id = facts.id });
+        struct route route;
+        facts.arg = b;
+        route = choose_by(by, facts);
+        CHECK_STR(route.source->name, "a");
+        facts.arg = ab;
+        route = choose_by(by, facts);
+        CHECK_STR(route.source->name, "spare");
+        CHECK(!route.all_out);
+        facts.arg = every;
+        route = choose_by(by, facts);
+        CHECK(route.all_out && route.source == usual.source);
+        arena_clear(&arena);
+    }
+}
+
+static void
+a_source_less_moves_only_its_own_share(void)
+{
+    OWN(config)
+    three = parse("source a {}\nsource b {}\nsource c {}\ndelivery { sources a b c; }\n");
+    OWN(config) two = parse("source a {}\nsource c {}\ndelivery { sources a c; }\n");
+
+    for (unsigned i = 0; i < 100; i++) {
+        struct route_facts facts = { .id = message((uint8_t)i) };
+        struct route before = choose_by(three, facts);
+        struct route after = choose_by(two, facts);
+        CHECK(str_eq(before.source->name, S("b")) ||
+              str_eq(before.source->name, after.source->name));
+        arena_clear(&arena);
+    }
+}
+
+static void
+a_fallback_stands_in_after_failures_and_outages(void)
+{
+    OWN(config) by = parse(pools);
+    const char *first[] = { "route:fb.example@a", NULL };
+    const char *both[] = { "fb.example@a", NULL };
+    struct route_facts facts = { .recipient = S("x@fb.example"), .attempts = 1 };
+
+    CHECK_STR(str_from(choose_by(by, facts).key), "route:fb.example@a");
+    facts.attempts = 2;
+    CHECK_STR(str_from(choose_by(by, facts).key), "fallback:fb.example@a");
+    CHECK_STR(choose_by(by, facts).relay.host, "second.example");
+    facts.attempts = 0;
+    facts.is_out = key_is_out;
+    facts.arg = first;
+    CHECK_STR(str_from(choose_by(by, facts).key), "fallback:fb.example@a");
+    CHECK(!choose_by(by, facts).all_out);
+    facts.arg = both;
+    CHECK(choose_by(by, facts).all_out);
+}
+
+static void
+a_source_reaches_only_its_own_families(void)
+{
+    OWN(config) by = parse("source four { address 192.0.2.1; }\ndelivery { sources four; }\n");
+    struct route_self self = { .hostname = S("mx.here.example") };
+    struct route_hosts hosts;
+    struct route route;
+
+    dns("dual.example", DNS_A, 0, "198.51.100.44");
+    dns("dual.example", DNS_AAAA, 0, "2001:db8::44");
+    dns("six.example", DNS_AAAA, 0, "2001:db8::66");
+    route = choose_by(by, (struct route_facts){ .recipient = S("x@dual.example") });
+    CHECK(route_find_hosts(by, &self, &arena, &route, 1, &hosts) == OK);
+    CHECK(hosts.count == 1 && ipaddr_is_v4(hosts.hosts[0].endpoint.addr));
+    route = choose_by(by, (struct route_facts){ .recipient = S("x@six.example") });
+    CHECK(route_find_hosts(by, &self, &arena, &route, 1, &hosts) == OK);
+    CHECK(hosts.count == 0 && hosts.answer.code == 451);
+    CHECK_STR(str_from(hosts.answer.enhanced), "4.4.4");
 }
 
 static void
@@ -268,6 +465,12 @@ all(void *)
     RUN(domains_of_one_provider_share_their_site);
     RUN(a_relay_is_where_it_was_told_to_be);
     RUN(a_way_is_explained_in_words);
+    RUN(every_fact_of_a_block_must_hold);
+    RUN(a_pool_gives_each_source_its_share_and_keeps_to_it);
+    RUN(a_source_that_is_out_is_passed_over);
+    RUN(a_source_less_moves_only_its_own_share);
+    RUN(a_fallback_stands_in_after_failures_and_outages);
+    RUN(a_source_reaches_only_its_own_families);
     accounts_close(accounts);
     config_unref(config);
     arena_done(&arena);

@@ -11,6 +11,7 @@
 
 #include "base/must.h"
 #include "delivery/attempt.h"
+#include "mail/lane.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
 
@@ -54,6 +55,9 @@ fill_facts(const struct attempt *a, struct standing_facts *facts)
     facts->values[FACT_SITE] = str_from(a->runner->site->key);
     facts->values[FACT_SENDER] = envelope->reverse_path.len ? envelope->reverse_path : S("<>");
     facts->values[FACT_ACCOUNT] = envelope->account;
+    facts->values[FACT_LANE] = str_from(lane_name(envelope->lane));
+    if (a->runner->site->source)
+        facts->values[FACT_SOURCE] = str_from(a->runner->site->source);
 }
 
 static void
@@ -124,11 +128,12 @@ move(struct obeying *o, struct schedule_row *row)
 {
     struct attempt *a = o->a;
     struct queue *queue = a->runner->queue;
+    struct route_facts facts;
     struct route route;
 
-    if (row->rule == o->verdict.rule ||
-        route_by_url(&a->runner->arena, str_from(o->verdict.route),
-                     a->envelope.recipients[row->index].address, &route))
+    attempt_facts(a, row, &facts);
+    if (row->rule == o->verdict.rule || route_by_url(a->runner->config, &a->runner->arena,
+                                                     str_from(o->verdict.route), &facts, &route))
         return false;
     row->rule = o->verdict.rule & STANDING_ID_MAX;
     if (str_eq(str_from(route.key), str_from(row->target->key)))
@@ -214,17 +219,17 @@ enum err
 attempt_way(struct attempt *a, struct schedule_row *row, struct route *route)
 {
     struct runner *runner = a->runner;
-    str recipient = a->envelope.recipients[row->index].address;
+    struct route_facts facts;
     char url[STANDING_ROUTE_MAX + 1];
     str copy;
 
+    attempt_facts(a, row, &facts);
     if (row->rule && standing_route(runner->queue->standing, row->rule, url) && url[0]) {
         if (!arena_copy(&runner->arena, str_from(url), &copy))
             return ERR_LIMIT;
-        return route_by_url(&runner->arena, copy, recipient, route);
+        return route_by_url(runner->config, &runner->arena, copy, &facts, route);
     }
-    return route_choose(runner->config, runner->queue->accounts, &runner->arena, recipient,
-                        a->envelope.reverse_path, route);
+    return route_choose(runner->config, runner->queue->accounts, &runner->arena, &facts, route);
 }
 
 /* --- The end of a rule. */

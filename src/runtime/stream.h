@@ -33,6 +33,8 @@ WAITS enum err stream_connect(const struct endpoint *peer, const ipaddr *local, 
                               struct stream **stream, struct why *why);
 WAITS enum err stream_connect_unix(const char *path, instant deadline, struct stream **stream,
                                    struct why *why);
+/* Whether the system knows any way to ADDR.  Nothing is sent. */
+bool stream_has_way_to(ipaddr addr);
 /* Takes FD, a connected non-blocking stream socket. */
 enum err stream_from_socket(int fd, struct stream **stream);
 /* Who is at the other end of a Unix socket; false for other streams. */

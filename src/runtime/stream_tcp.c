@@ -317,6 +317,27 @@ stream_connect(const struct endpoint *peer, const ipaddr *local, instant deadlin
     return connect_socket(fd, &address, size, deadline, to, stream, why);
 }
 
+/* Connecting a socket for datagrams only looks up the route. */
+bool
+stream_has_way_to(ipaddr addr)
+{
+    struct endpoint there = { .addr = addr, .port = 9 };
+    struct sockaddr_storage address = {};
+    socklen_t size;
+    bool has;
+    int fd;
+
+    if (sim_is_on())
+        return true;
+    size = socket_address(&there, &address);
+    fd = socket(address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    has = connect(fd, (struct sockaddr *)&address, size) == 0;
+    close(fd);
+    return has;
+}
+
 enum err
 stream_connect_unix(const char *path, instant deadline, struct stream **stream, struct why *why)
 {
