@@ -204,7 +204,7 @@ main(int argc, char **argv)
         else if (strcmp(argv[i], "--recipients") == 0)
             run.base.recipients = (unsigned)number(str_from(argv[++i]));
         else if (strcmp(argv[i], "--jobs") == 0)
-            run.jobs = (unsigned)MIN(MAX(number(str_from(argv[++i])), 1ULL), (uint64_t)JOBS_MAX);
+            run.jobs = (unsigned)number(str_from(argv[++i]));
         else if (strcmp(argv[i], "--seeds") == 0)
             seeds = argv[++i];
         else if (strcmp(argv[i], "--kept") == 0)
@@ -212,7 +212,7 @@ main(int argc, char **argv)
         else
             usage();
     }
-    if (!seeds && !kept)
+    if ((!seeds && !kept) || run.jobs == 0 || run.jobs > JOBS_MAX)
         usage();
     if (kept)
         run_kept(&run, kept);
