@@ -14,9 +14,14 @@
 
 enum {
     LEARNING_WINDOWS = 3, /* A quarter of an hour. */
-    REFUSED_ALWAYS_FINE = 3,
-    COMPLAINTS_MAX = 10
+    REFUSED_ONE_IN = 20,  /* Attempts of a window may be refused for a limit, */
+    REFUSED_FREE = 2,     /* and so many more, for windows with few attempts. */
+    CONNECTIONS_MAX = 20, /* delivery.site_connections_max. */
+    COMPLAINTS_MAX = 4
 };
+
+/* An attempt that is under way when the time is over goes on. */
+static const duration late_excused = MINUTES(15);
 
 /* --- Saying it. */
 
@@ -92,6 +97,12 @@ judge_letter(const struct world *world, const struct letter *letter)
     bool cuts = world->sites[letter->site].kind == KIND_FLAKY ||
                 world->sites[letter->site].kind == KIND_CUTS;
 
+    if (letter->delivered && letter->delivered_at < letter->release_at)
+        return "delivered before its time";
+    if (letter->by && letter->delivered && letter->delivered_at > letter->by + late_excused)
+        return "delivered after the time by which it was to be returned";
+    if (letter->by && letter->delivered == 0 && letter->failed_reports > 0)
+        return NULL;
     if (must_come_back(world, letter)) {
         if (letter->delivered)
             return "delivered where nobody takes it";
@@ -113,12 +124,14 @@ judge_letter(const struct world *world, const struct letter *letter)
 }
 
 static void
-judge_letters(const struct world *world, struct tally *tally, FILE *out)
+judge_letters(struct world *world, struct tally *tally, FILE *out)
 {
     for (uint32_t i = 0; i < world->letter_count; i++) {
         const struct letter *letter = &world->letters[i];
-        const struct site *site = &world->sites[letter->site];
+        struct site *site = &world->sites[letter->site];
         const char *wrong;
+        if (letter->lane == LANE_BULK && letter->manner == MANNER_TAKEN)
+            site->last_bulk = MAX(site->last_bulk, letter->delivered_at);
         if (!letter->promised)
             continue;
         tally->letters++;
@@ -146,7 +159,7 @@ judge_letters(const struct world *world, struct tally *tally, FILE *out)
 static unsigned
 steady_end(const struct site *site)
 {
-    double seconds = (double)site->letters / site->allowed;
+    double seconds = (double)site->takers / site->allowed;
     unsigned end = (unsigned)(seconds / ((double)window_length / SECONDS(1)));
 
     return MIN(end, (unsigned)WINDOWS);
@@ -168,13 +181,16 @@ judge_windows(const struct world *world, const struct site *site, struct tally *
         kind->attempts += window->attempts;
         kind->over_rate += window->over_rate;
         kind->over_cap += window->over_cap;
+        kind->windows++;
+        kind->windows_over += (window->over_rate + window->over_cap) * REFUSED_ONE_IN >
+                              window->attempts + REFUSED_FREE * REFUSED_ONE_IN;
         kind->excess_max = MAX(kind->excess_max, (uint64_t)window->excess);
     }
     if (end <= LEARNING_WINDOWS)
         return;
     allowed = site->allowed * (double)(end - LEARNING_WINDOWS) * (double)window_length / SECONDS(1);
-    if (allowed > (double)site->letters - (double)before)
-        allowed = (double)site->letters - (double)before;
+    if (allowed > (double)site->takers - (double)before)
+        allowed = (double)site->takers - (double)before;
     if (allowed <= 0)
         return;
     kind->allowed += allowed;
@@ -186,6 +202,17 @@ judge_windows(const struct world *world, const struct site *site, struct tally *
                 (double)taken, allowed);
 }
 
+/* Nothing but our own ceiling bounds it: how long the backlog took, and how long it would take
+ * with all connections from the first second on. */
+static void
+measure_drain(const struct world *world, const struct site *site, struct kind_tally *kind)
+{
+    kind->ideal_seconds +=
+        (double)site->takers * (double)site->latency / SECONDS(1) / CONNECTIONS_MAX;
+    kind->drained++;
+    kind->seconds += (double)(site->last_bulk - world->begins) / SECONDS(1);
+}
+
 static void
 judge_sites(const struct world *world, struct tally *tally, FILE *out)
 {
@@ -195,23 +222,26 @@ judge_sites(const struct world *world, struct tally *tally, FILE *out)
         kind->sites++;
         kind->letters += site->letters;
         kind->taken += site->taken;
-        if (site->is_large && site->allowed > 0 && world->crash_count == 0)
+        if (!site->is_large || world->crash_count > 0)
+            continue;
+        if (site->allowed > 0)
             judge_windows(world, site, tally, out);
+        else if (site->last_bulk > 0)
+            measure_drain(world, site, kind);
     }
 }
 
 /* --- How long it took. */
 
 static void
-measure_codes(const struct world *world, struct tally *tally)
+measure_lanes(const struct world *world, struct tally *tally)
 {
     for (uint32_t i = 0; i < world->letter_count; i++) {
         const struct letter *letter = &world->letters[i];
         const struct site *site = &world->sites[letter->site];
-        if (letter->lane != LETTER_CODE || !site->is_large || letter->delivered == 0)
-            continue;
-        span_add(site->rate ? &tally->codes_at_rate : &tally->codes,
-                 letter->delivered_at - letter->post_at);
+        if (site->is_large && letter->delivered > 0 && letter->manner == MANNER_TAKEN)
+            span_add(&tally->beside[site->rate > 0][letter->lane],
+                     letter->delivered_at - MAX(letter->post_at, letter->release_at));
     }
 }
 
@@ -222,7 +252,7 @@ measure_healthy(const struct world *world, struct spans *spans)
         const struct letter *letter = &world->letters[i];
         if (kinds[world->sites[letter->site].kind].healthy && letter->delivered > 0 &&
             letter->manner == MANNER_TAKEN)
-            span_add(spans, letter->delivered_at - letter->post_at);
+            span_add(spans, letter->delivered_at - MAX(letter->post_at, letter->release_at));
     }
 }
 
@@ -259,7 +289,7 @@ judge(struct world *world, struct tally *tally, FILE *out)
     judge_letters(world, tally, out);
     judge_sites(world, tally, out);
     if (world->crash_count == 0)
-        measure_codes(world, tally);
+        measure_lanes(world, tally);
 }
 
 /* --- Many worlds. */
@@ -295,13 +325,19 @@ tally_add(struct tally *sum, const struct tally *one)
         to->taken += from->taken;
         to->allowed += from->allowed;
         to->reached += from->reached;
+        to->ideal_seconds += from->ideal_seconds;
+        to->seconds += from->seconds;
+        to->drained += from->drained;
+        to->windows += from->windows;
+        to->windows_over += from->windows_over;
         to->attempts += from->attempts;
         to->over_rate += from->over_rate;
         to->over_cap += from->over_cap;
         to->excess_max = MAX(to->excess_max, from->excess_max);
     }
-    spans_add(&sum->codes, &one->codes);
-    spans_add(&sum->codes_at_rate, &one->codes_at_rate);
+    for (size_t i = 0; i < COUNT_OF(sum->beside); i++)
+        for (size_t lane = 0; lane < LANE_COUNT; lane++)
+            spans_add(&sum->beside[i][lane], &one->beside[i][lane]);
     spans_add(&sum->healthy, &one->healthy);
     spans_add(&sum->healthy_alone, &one->healthy_alone);
 }
@@ -318,21 +354,31 @@ print_spans(const char *name, const struct spans *spans, FILE *out)
                 (double)spans->most / SECONDS(1));
 }
 
+static double
+percent(double part, double all)
+{
+    return all > 0 ? 100 * part / all : 0;
+}
+
 static void
 print_kind(size_t index, const struct kind_tally *kind, FILE *out)
 {
     if (kind->sites == 0)
         return;
-    fprintf(out, "%-26s %7llu sites %9llu letters", kinds[index].name,
+    fprintf(out, "%-24s %7llu sites %9llu letters", kinds[index].name,
             (unsigned long long)kind->sites, (unsigned long long)kind->letters);
     if (kind->allowed > 0)
-        fprintf(out,
-                "  throughput %5.1f %%, refused %4.1f %% for rate, %4.1f %% for connections (%llu "
-                "too many)",
-                100 * kind->reached / kind->allowed,
-                100 * (double)kind->over_rate / (double)MAX(kind->attempts, 1ULL),
-                100 * (double)kind->over_cap / (double)MAX(kind->attempts, 1ULL),
-                (unsigned long long)kind->excess_max);
+        fprintf(
+            out,
+            "  reached %5.1f %%, refused %4.1f %% + %4.1f %%, %llu of %llu windows, excess %llu",
+            percent(kind->reached, kind->allowed),
+            percent((double)kind->over_rate, (double)kind->attempts),
+            percent((double)kind->over_cap, (double)kind->attempts),
+            (unsigned long long)kind->windows_over, (unsigned long long)kind->windows,
+            (unsigned long long)kind->excess_max);
+    if (kind->seconds > 0)
+        fprintf(out, "  drained in %.0f s on average, at best %.0f s",
+                kind->seconds / (double)kind->drained, kind->ideal_seconds / (double)kind->drained);
     fprintf(out, "\n");
 }
 
@@ -341,6 +387,12 @@ tally_print(const struct tally *tally, bool verbose, FILE *out)
 {
     double allowed = 0, reached = 0;
 
+    if (verbose)
+        fprintf(out, "After a quarter of an hour: what was reached of what the receiver allows; "
+                     "attempts refused "
+                     "for rate + for connections;\nwindows of five minutes with more than a "
+                     "twentieth refused; "
+                     "connections above the cap.\n");
     for (size_t i = 0; i < KIND_COUNT; i++) {
         allowed += tally->kinds[i].allowed;
         reached += tally->kinds[i].reached;
@@ -356,8 +408,13 @@ tally_print(const struct tally *tally, bool verbose, FILE *out)
             (unsigned long long)tally->delivered, (unsigned long long)tally->returned,
             (unsigned long long)tally->lost, (unsigned long long)tally->repeats,
             (unsigned long long)tally->repeats_excused, allowed > 0 ? 100 * reached / allowed : 0);
-    print_spans("codes beside a backlog", &tally->codes, out);
-    print_spans("codes beside a backlog at a rate", &tally->codes_at_rate, out);
+    for (size_t i = 0; i < COUNT_OF(tally->beside); i++)
+        for (size_t lane = 0; lane < LANE_COUNT; lane++) {
+            char name[64];
+            (void)snprintf(name, sizeof(name), "%s beside a backlog%s", lane_name((enum lane)lane),
+                           i ? " at a rate" : "");
+            print_spans(name, &tally->beside[i][lane], out);
+        }
     print_spans("letters to healthy sites", &tally->healthy, out);
     print_spans("the same without sick ones", &tally->healthy_alone, out);
 }

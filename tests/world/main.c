@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* main.c: worlds by their seeds, each in a process of its own.
  *
- *     world --seeds 1..100 [--sites 60] [--recipients 4000] [--jobs 2] [--crash N] [--verbose]
+ *     world --seeds 1..100 [--sites 60] [--recipients 4000] [--jobs 2] [--only KIND] [--verbose]
  *     world --kept seeds.txt
  *
  * What a seed means beside the numbers that it draws: those that four divides have crashes, of the
@@ -51,9 +51,10 @@ choose_troubles(struct options *options)
 static void
 say_how_to_repeat(const struct options *options)
 {
-    printf("FAILED: world --seeds %llu..%llu --sites %u --recipients %u --verbose\n",
-           (unsigned long long)options->seed, (unsigned long long)options->seed, options->sites,
-           options->recipients);
+    printf("FAILED: world --seeds %llu --sites %u --recipients %u%s%s%s --verbose\n",
+           (unsigned long long)options->seed, options->sites, options->recipients,
+           options->only ? " --only '" : "", options->only ? options->only : "",
+           options->only ? "'" : "");
     fflush(stdout);
 }
 
@@ -180,8 +181,9 @@ run_kept(struct run *run, const char *path)
 static void
 usage(void)
 {
-    fprintf(stderr, "usage: world [--sites N] [--recipients N] [--jobs N] [--verbose] "
-                    "--seeds FROM..TO | --kept FILE\n");
+    fprintf(stderr,
+            "usage: world [--sites N] [--recipients N] [--jobs N] [--only KIND] [--verbose] "
+            "--seeds FROM..TO | --kept FILE\n");
     exit(64);
 }
 
@@ -205,6 +207,8 @@ main(int argc, char **argv)
             run.base.recipients = (unsigned)number(str_from(argv[++i]));
         else if (strcmp(argv[i], "--jobs") == 0)
             run.jobs = (unsigned)number(str_from(argv[++i]));
+        else if (strcmp(argv[i], "--only") == 0)
+            run.base.only = argv[++i];
         else if (strcmp(argv[i], "--seeds") == 0)
             seeds = argv[++i];
         else if (strcmp(argv[i], "--kept") == 0)

@@ -31,6 +31,8 @@ const struct kind_facts kinds[KIND_COUNT] = {
     [KIND_OUTAGE_SILENT] = { "an hour silent",             3, false, false },
     [KIND_OUTAGE_421]    = { "an hour of 421",             2, false, false },
     [KIND_DISK_FULL]     = { "disk full for a while",      2, false, false },
+    [KIND_DEFERS_FIRST]  = { "first host puts off",        0, true,  false },
+    [KIND_BROKEN_V6]     = { "IPv6 does not work",         3, true,  false },
     [KIND_DEAD_FIRST]    = { "first host refuses",         3, true,  false },
     [KIND_SILENT_FIRST]  = { "first host silent",          2, true,  false },
     [KIND_DEAD]          = { "dead, refuses",              3, false, false },
@@ -52,6 +54,7 @@ enum {
     PER_SITE_LEAST = 2,
     PER_SITE_SPAN = 12,
     SESSION_LEAST = 5,
+    TIMED_ONE_IN = 16,
     MESSAGE_LETTERS_MAX = 40
 };
 /* clang-format on */
@@ -74,6 +77,17 @@ world_address(const struct site *site, unsigned host)
     return ipaddr_from_v4(ADDRESS_BASE + site->number * HOST_STEP + host);
 }
 
+ipaddr
+world_address_v6(const struct site *site, unsigned host)
+{
+    uint32_t number = ADDRESS_BASE + site->number * HOST_STEP + host;
+    uint8_t bytes[16] = { 0xfd, 0 };
+
+    for (unsigned i = 0; i < 4; i++)
+        bytes[15 - i] = (uint8_t)(number >> 8 * i);
+    return ipaddr_from_v6(bytes);
+}
+
 void
 world_domain(const struct site *site, unsigned domain, char *text, size_t size)
 {
@@ -82,6 +96,14 @@ world_domain(const struct site *site, unsigned domain, char *text, size_t size)
 
 /* --- Sites. */
 
+static unsigned
+weight_of(const struct world *world, size_t kind)
+{
+    if (!world->options.only)
+        return kinds[kind].weight;
+    return kind != KIND_HOME && strstr(kinds[kind].name, world->options.only) ? 1 : 0;
+}
+
 static enum kind
 draw_kind(struct world *world)
 {
@@ -89,12 +111,13 @@ draw_kind(struct world *world)
     uint64_t at;
 
     for (size_t i = 0; i < KIND_COUNT; i++)
-        total += kinds[i].weight;
+        total += weight_of(world, i);
     at = draw(world, total);
     for (size_t i = 0; i < KIND_COUNT; i++) {
-        if (at < kinds[i].weight)
+        unsigned weight = weight_of(world, i);
+        if (at < weight)
             return (enum kind)i;
-        at -= kinds[i].weight;
+        at -= weight;
     }
     return KIND_PLAIN;
 }
@@ -185,6 +208,7 @@ give_troubles(struct world *world, struct site *site)
     case KIND_DNS_OUTAGE:
         give_sickness(world, site, MINUTES(5), MINUTES(60));
         break;
+    case KIND_DEFERS_FIRST:
     case KIND_DEAD_FIRST:
     case KIND_SILENT_FIRST:
         site->hosts = 2 + (unsigned)draw(world, 2);
@@ -229,18 +253,32 @@ add_letter(struct world *world, const struct letter *letter)
 }
 
 static enum manner
-draw_manner(struct world *world, enum lane_of_letter lane)
+draw_manner(struct world *world, enum lane lane)
 {
     static const enum manner rare[] = { MANNER_UNKNOWN, MANNER_UNKNOWN, MANNER_FULL,
                                         MANNER_FULL_ONCE };
 
-    if (lane == LETTER_CODE || draw(world, 20) != 0)
+    if (lane == LANE_CODE || draw(world, 20) != 0)
         return MANNER_TAKEN;
     return rare[draw(world, COUNT_OF(rare))];
 }
 
+/* A few are to wait, and a few are of no use later. */
 static void
-plan_letter(struct world *world, struct site *site, enum lane_of_letter lane, instant post_at,
+give_times(struct world *world, struct letter *letter)
+{
+    uint64_t wish = draw(world, TIMED_ONE_IN);
+
+    if (letter->lane == LANE_BULK || letter->lane == LANE_CODE)
+        return;
+    if (wish == 0)
+        letter->release_at = letter->post_at + draw_time(world, MINUTES(1), HOURS(8));
+    else if (wish == 1)
+        letter->by = letter->post_at + draw_time(world, MINUTES(5), HOURS(4));
+}
+
+static struct letter *
+plan_letter(struct world *world, struct site *site, enum lane lane, instant post_at,
             uint32_t message)
 {
     struct letter letter = {
@@ -253,7 +291,8 @@ plan_letter(struct world *world, struct site *site, enum lane_of_letter lane, in
     };
 
     site->letters++;
-    (void)add_letter(world, &letter);
+    site->takers += letter.manner == MANNER_TAKEN;
+    return add_letter(world, &letter);
 }
 
 /* One for each recipient, as newsletters are sent, all at the beginning. */
@@ -266,7 +305,7 @@ plan_backlog(struct world *world, struct site *site)
 
     site->is_large = true;
     for (unsigned i = 0; i < count; i++)
-        plan_letter(world, site, LETTER_BULK, at, world->message_count++);
+        (void)plan_letter(world, site, LANE_BULK, at, world->message_count++);
 }
 
 /* Codes and letters beside it. */
@@ -276,9 +315,9 @@ plan_small_mail(struct world *world, struct site *site)
     unsigned count = PER_SITE_LEAST + (unsigned)draw(world, PER_SITE_SPAN);
 
     for (unsigned i = 0; i < count; i++) {
-        enum lane_of_letter lane = (enum lane_of_letter)draw(world, LETTER_BULK);
-        plan_letter(world, site, lane, world->begins + draw_time(world, 0, MINUTES(90)),
-                    world->message_count++);
+        enum lane lane = (enum lane)draw(world, LANE_BULK);
+        instant at = world->begins + draw_time(world, 0, MINUTES(90));
+        give_times(world, plan_letter(world, site, lane, at, world->message_count++));
     }
 }
 
@@ -294,7 +333,7 @@ plan_lists(struct world *world)
             struct site *site = &world->sites[draw(world, world->site_count - 1)];
             unsigned some = 1 + (unsigned)draw(world, count);
             for (unsigned k = 0; k < some; k++)
-                plan_letter(world, site, LETTER_NOTICE, at, message);
+                (void)plan_letter(world, site, LANE_NOTICE, at, message);
             count -= some;
         }
     }
@@ -320,7 +359,7 @@ drop_letters_to_the_sick(struct world *world)
         if (kinds[world->sites[world->letters[i].site].kind].healthy)
             world->letters[kept++] = world->letters[i];
         else
-            world->sites[world->letters[i].site].letters--;
+            world->sites[world->letters[i].site].letters = 0;
     }
     world->letter_count = kept;
 }

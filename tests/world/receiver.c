@@ -28,6 +28,7 @@ struct talk {
     struct world *world;
     struct site *site;
     struct stream *stream;
+    unsigned host;
     unsigned messages;
     unsigned accepted_count;
     struct letter *accepted[ACCEPTED_MAX];
@@ -119,6 +120,8 @@ on_mail(struct talk *talk)
         return dismiss(talk, "421 4.7.0 Too many messages on this connection\r\n");
     if (site->kind == KIND_DISK_FULL && is_sick(site))
         return say(talk, "452 4.3.1 Insufficient system storage\r\n");
+    if (site->kind == KIND_DEFERS_FIRST && talk->host == 0)
+        return say(talk, "451 4.3.0 Internal trouble, try later\r\n");
     if (rate_allows(site)) {
         talk->has_sender = true;
         return say(talk, "250 2.1.0 Ok\r\n");
@@ -208,9 +211,6 @@ charge(struct talk *talk)
     if (window)
         window->taken++;
     site->taken++;
-    site->last_taken = clock_now();
-    if (site->first_taken == 0)
-        site->first_taken = site->last_taken;
     site->bucket -= 1;
     site->in_window++;
     talk->messages++;
@@ -336,15 +336,17 @@ converse(struct talk *talk)
     }
 }
 
-static struct site *
-site_at(struct world *world, ipaddr addr)
+/* The site and its host at ADDR, of either family. */
+static void
+find_host(struct talk *talk, ipaddr addr)
 {
     uint32_t host = 0;
 
     for (size_t i = sizeof(addr.bytes) - 4; i < sizeof(addr.bytes); i++)
         host = host << 8 | addr.bytes[i];
-    must(host >= ADDRESS_BASE && (host - ADDRESS_BASE) / HOST_STEP < world->site_count);
-    return &world->sites[(host - ADDRESS_BASE) / HOST_STEP];
+    must(host >= ADDRESS_BASE && (host - ADDRESS_BASE) / HOST_STEP < talk->world->site_count);
+    talk->site = &talk->world->sites[(host - ADDRESS_BASE) / HOST_STEP];
+    talk->host = (host - ADDRESS_BASE) % HOST_STEP;
 }
 
 WAITS void
@@ -353,7 +355,7 @@ receiver_serve(void *arg, struct stream *stream)
     struct talk talk = { .world = arg, .stream = stream };
     enum err e;
 
-    talk.site = site_at(arg, stream_local(stream)->addr);
+    find_host(&talk, stream_local(stream)->addr);
     stream_set_deadline(stream, NEVER);
     talk.site->open++;
     converse(&talk);
@@ -372,6 +374,7 @@ fault_now(const struct site *site, unsigned host)
     case KIND_DEAD:
         return SIM_FAULT_REFUSE;
     case KIND_SILENT:
+    case KIND_BROKEN_V6:
         return SIM_FAULT_SILENT;
     case KIND_DEAD_FIRST:
         return host == 0 ? SIM_FAULT_REFUSE : SIM_FAULT_NONE;
@@ -403,16 +406,41 @@ dns_now(const struct site *site)
     }
 }
 
+/* What is to be told about SITE, in a number that is 0 for a fine day. */
+static unsigned
+weather_of(const struct site *site)
+{
+    unsigned weather = (unsigned)(dns_now(site) - DNS_FOUND);
+
+    for (unsigned host = 0; host < site->hosts; host++)
+        weather = weather * 8 + (unsigned)fault_now(site, host);
+    return weather;
+}
+
+static void
+tell_network(const struct site *site, unsigned host)
+{
+    enum sim_fault fault = fault_now(site, host);
+
+    if (site->kind == KIND_BROKEN_V6)
+        sim_network_fault(world_address_v6(site, host), fault);
+    else
+        sim_network_fault(world_address(site, host), fault);
+}
+
 void
 receiver_weather(struct world *world)
 {
     for (unsigned i = 0; i < world->site_count; i++) {
-        const struct site *site = &world->sites[i];
+        struct site *site = &world->sites[i];
+        unsigned weather = weather_of(site);
         char domain[64];
+        if (weather == site->weather || site->kind == KIND_DNS_NO_NAME)
+            continue;
+        site->weather = weather;
         world_domain(site, 0, domain, sizeof(domain));
         for (unsigned host = 0; host < site->hosts; host++)
-            sim_network_fault(world_address(site, host), fault_now(site, host));
-        if (dns_now(site) != DNS_NO_NAME)
-            sim_dns_fail(domain, dns_now(site));
+            tell_network(site, host);
+        sim_dns_fail(domain, dns_now(site));
     }
 }

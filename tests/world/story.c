@@ -84,6 +84,9 @@ add_hosts(struct world *world, const struct site *site)
             sim_dns_add("home.example", DNS_MX, &exchanger, false);
         if (site->kind != KIND_DNS_NO_DATA)
             sim_dns_add(host_name, DNS_A, &address, false);
+        address.addr = world_address_v6(site, host);
+        if (site->kind == KIND_BROKEN_V6)
+            sim_dns_add(host_name, DNS_AAAA, &address, false);
     }
     (void)world;
 }
@@ -105,13 +108,13 @@ make_network(struct world *world)
 /* --- Letters. */
 
 static const char *
-sender_of(enum lane_of_letter lane)
+sender_of(enum lane lane)
 {
     static const char *const senders[] = {
-        [LETTER_CODE] = "codes@home.example",
-        [LETTER_PERSONAL] = "me@home.example",
-        [LETTER_NOTICE] = "notices@home.example",
-        [LETTER_BULK] = "news@home.example",
+        [LANE_CODE] = "codes@home.example",
+        [LANE_PERSONAL] = "me@home.example",
+        [LANE_NOTICE] = "notices@home.example",
+        [LANE_BULK] = "news@home.example",
     };
 
     return senders[lane];
@@ -126,7 +129,12 @@ post(struct world *world, uint32_t first, unsigned count)
     struct envelope envelope = {
         .received_at = clock_now(),
         .door = DOOR_SUBMISSION,
-        .reverse_path = str_from(sender_of((enum lane_of_letter)world->letters[first].lane)),
+        .reverse_path = str_from(sender_of((enum lane)world->letters[first].lane)),
+        .account = str_from(sender_of((enum lane)world->letters[first].lane)),
+        .lane = (enum lane)world->letters[first].lane,
+        .release_at = world->letters[first].release_at,
+        .by = world->letters[first].by ? BY_RETURN : BY_NONE,
+        .by_deadline = world->letters[first].by,
         .size = strlen(message_text),
         .header_size = strlen(message_text) - strlen("body\r\n"),
         .recipients = recipients,

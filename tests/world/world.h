@@ -13,6 +13,7 @@
 #include "base/ipaddr.h"
 #include "base/rand.h"
 #include "base/str.h"
+#include "mail/lane.h"
 
 #include <stdio.h>
 
@@ -57,6 +58,8 @@ enum kind {
     KIND_OUTAGE_SILENT,
     KIND_OUTAGE_421,
     KIND_DISK_FULL,
+    KIND_DEFERS_FIRST,
+    KIND_BROKEN_V6,
     KIND_DEAD_FIRST,
     KIND_SILENT_FIRST,
     KIND_DEAD,
@@ -116,8 +119,10 @@ struct site {
     uint32_t in_window;
     instant window_at;
     uint64_t taken;
-    instant first_taken, last_taken;
+    unsigned weather;  /* What network and DNS were told. */
+    instant last_bulk; /* When the backlog was gone, but for those that had to wait. */
     uint32_t letters;
+    uint32_t takers; /* Of the letters, those that are taken at once. */
     struct window windows[WINDOWS];
 };
 
@@ -150,6 +155,8 @@ struct letter {
     uint8_t refusals; /* Temporary ones. */
     uint32_t message; /* Letters of one number go in one message. */
     instant post_at;
+    instant release_at; /* 0: at once. */
+    instant by;         /* To be returned after it; 0: no such wish. */
     instant grey_since;
     instant delivered_at; /* The first time. */
     instant last_at;
@@ -170,10 +177,15 @@ struct kind_tally {
     uint64_t taken;
     double allowed; /* Messages, in the steady state of sites with a backlog. */
     double reached;
-    uint64_t attempts; /* The same, when they have been learnt. */
+    double ideal_seconds; /* For a backlog that only our own connections bound, */
+    double seconds;       /* and what it took. */
+    uint64_t attempts;    /* The same, when they have been learnt. */
     uint64_t over_rate;
     uint64_t over_cap;
     uint64_t excess_max;
+    uint64_t windows;      /* When they have been learnt; */
+    uint64_t windows_over; /* with more refusals than are fine. */
+    uint64_t drained;      /* Backlogs. */
 };
 
 /* How long deliveries took; counts in steps of a factor of two, from one second. */
@@ -200,8 +212,7 @@ struct tally {
     uint64_t failures;
     duration virtual_time;
     struct kind_tally kinds[KIND_COUNT];
-    struct spans codes;         /* At sites without a rate that have a backlog. */
-    struct spans codes_at_rate; /* At sites with one. */
+    struct spans beside[2][LANE_COUNT]; /* At sites with a backlog: without, and with a rate. */
     struct spans healthy, healthy_alone;
 };
 
@@ -213,6 +224,7 @@ struct options {
     bool pair;           /* Run once more without the sick sites, to compare. */
     bool without_sick;
     bool verbose;
+    const char *only; /* Kinds of sites whose names hold this; NULL: all. */
 };
 
 struct world {
@@ -246,6 +258,7 @@ struct world {
 void world_plan(struct world *world);
 void world_forget(struct world *world);
 ipaddr world_address(const struct site *site, unsigned host);
+ipaddr world_address_v6(const struct site *site, unsigned host);
 /* "d2.s17.example" */
 void world_domain(const struct site *site, unsigned domain, char *text, size_t size);
 /* The letter to which ADDRESS was given, or NULL. */
