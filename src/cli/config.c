@@ -6,8 +6,27 @@
 #include "config/options.h"
 #include "config/show.h"
 #include "config/value.h"
+#include "delivery/shaping.h"
 
 #include <string.h>
+
+/* The file of delivery.rules_file. */
+static int
+check_rules(struct call *call)
+{
+    const char *path = call->config->delivery.rules_file.ptr;
+    struct config_problems problems = { 0 };
+    struct shaping *shaping = NULL;
+    enum err e = shaping_load(path, &shaping, &problems);
+
+    for (size_t i = 0; i < problems.count; i++)
+        call_fail(call, EXIT_CONFIG, "rules", problems.items[i].cure, "%s:%u:%u: %s",
+                  path ? path : "", problems.items[i].line, problems.items[i].column,
+                  problems.items[i].text);
+    config_problems_done(&problems);
+    shaping_unref(shaping);
+    return e ? EXIT_CONFIG : EXIT_OK;
+}
 
 static int
 check(struct call *call)
@@ -21,7 +40,7 @@ check(struct call *call)
     for (size_t i = 0; i < problems.count; i++)
         call_fail(call, EXIT_CONFIG, "configuration", problems.items[i].cure, "%s: %s",
                   call_config_path(call), problems.items[i].text);
-    exit = problems.count ? EXIT_CONFIG : EXIT_OK;
+    exit = problems.count ? EXIT_CONFIG : check_rules(call);
     config_problems_done(&problems);
     if (!exit)
         output_line(call->out, "%s is good", call_config_path(call));

@@ -256,5 +256,5 @@ help_manual(FILE *file)
           file);
     for (unsigned i = 0; exit_code_row(i, &code, &meaning); i++)
         fprintf(file, ".It %u\n%s\n", code, meaning);
-    fputs(".El\n.Sh SEE ALSO\n.Xr outpost.conf 5\n", file);
+    fputs(".El\n.Sh SEE ALSO\n.Xr outpost.conf 5 ,\n.Xr outpost-rules 5\n", file);
 }

@@ -62,6 +62,7 @@ confine(const struct config *config, struct why *why)
         may_read_beside(paths, &count, names, config->tls.ca_file);
         may_read_beside(paths, &count, names, config->dns.trust_anchor_file);
         may_read_beside(paths, &count, names, config->dns.hosts_file);
+        may_read_beside(paths, &count, names, config->delivery.rules_file);
         may_read_beside(paths, &count, names, config->relay.to.password_file);
         for (size_t i = 0; i < config->route_count; i++)
             may_read_beside(paths, &count, names, config->routes[i].to.password_file);

@@ -163,6 +163,7 @@ struct config_delivery {
     bool prefer_ipv6; /* What `ip` means where it is auto. */
     str helo_name;
     struct config_addrs source;
+    str rules_file; /* Of delivery/shaping; empty: only those that we ship. */
     struct config_texts sources; /* Names of source blocks. */
 };
 

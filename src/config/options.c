@@ -191,6 +191,7 @@ const struct option options[] = {
     DELIVERY(prefer_ipv6, BOOL, "on", LIVE, 0, 0, NULL, "Whether IPv6 is tried before IPv4 at the same host, where ip is auto."),
     DELIVERY(helo_name, HOSTNAME, "", LIVE, 0, 0, NULL, "The name that we say in EHLO; hostname when not set."),
     DELIVERY(source, ADDRS, "", LIVE, 0, 0, NULL, "Local addresses from which we connect; the system chooses when not set."),
+    DELIVERY(rules_file, PATH, "", LIVE, 0, 0, NULL, "Rules of your own for receivers and their replies, see outpost-rules(5); they win over those that we ship."),
     DELIVERY(sources, TEXTS, "", LIVE, 0, 0, NULL, "Source blocks that mail leaves from, one chosen for each message and destination by weight; instead of source and helo_name."),
 
     DKIM(sign, BOOL, "on", LIVE, 0, 0, NULL, "Whether mail of a domain that has an active key is signed; outpost dkim new makes keys."),

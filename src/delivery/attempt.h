@@ -30,6 +30,11 @@ void attempt_all_results(struct attempt *a, enum outcome outcome, unsigned code,
                          const char *enhanced, const char *text, instant not_before);
 enum outcome attempt_outcome_of(unsigned code);
 void attempt_record(const struct attempt *a);
+/* Who answers, by the host that was tried last and the domain; NULL: nobody that the rules know. */
+const struct shaping_provider *attempt_provider(const struct attempt *a);
+/* What an answer of theirs means. */
+void attempt_judge(const struct attempt *a, unsigned code, str enhanced, str text,
+                   struct shaping_verdict *verdict);
 
 /* connect.c.  What chooses the way of ROW. */
 void attempt_facts(const struct attempt *a, const struct schedule_row *row,

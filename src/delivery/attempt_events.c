@@ -2,7 +2,6 @@
 /* attempt_events.c: the results of an attempt, and the records that are made of them: one wide
  * event for each recipient (attempt_record). */
 #include "delivery/attempt.h"
-#include "delivery/classify.h"
 #include "runtime/clock.h"
 #include "runtime/tls.h"
 
@@ -51,6 +50,22 @@ attempt_outcome_of(unsigned code)
     if (code / 100 == 2)
         return OUTCOME_DELIVERED;
     return code / 100 == 5 ? OUTCOME_FAILED : OUTCOME_DEFERRED;
+}
+
+const struct shaping_provider *
+attempt_provider(const struct attempt *a)
+{
+    const struct runner *runner = a->runner;
+    bool has_host = runner->client_host.len > 0;
+
+    return shaping_provider_of(runner->shaping, &runner->client_host, has_host, a->route.domain);
+}
+
+void
+attempt_judge(const struct attempt *a, unsigned code, str enhanced, str text,
+              struct shaping_verdict *verdict)
+{
+    shaping_judge(a->runner->shaping, attempt_provider(a), (uint16_t)code, enhanced, text, verdict);
 }
 
 static enum event_kind
@@ -106,6 +121,7 @@ attempt_record(const struct attempt *a)
 {
     struct runner *runner = a->runner;
     char peer[IPADDR_TEXT_MAX], local[IPADDR_TEXT_MAX];
+    struct shaping_verdict verdict;
     struct event event = {
         .message = a->envelope.id,
         .sender = a->envelope.reverse_path,
@@ -130,8 +146,8 @@ attempt_record(const struct attempt *a)
         event.code = result->code;
         event.enhanced = str_from(result->enhanced);
         event.text_raw = str_from(result->text);
-        event.class = str_from(
-            reply_class_name(reply_classify(result->code, event.enhanced, event.text_raw)));
+        attempt_judge(a, result->code, event.enhanced, event.text_raw, &verdict);
+        event.class = str_from(reply_class_name(verdict.class));
         event.stage = result->outcome == OUTCOME_DELIVERED
                           ? S("")
                           : str_from(smtp_stage_name(a->failure.stage));

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* classify.h: what a reply means, in one of seventeen words.
  *
- * Enhanced codes say it first (RFC 3463, the IANA registry); phrases that great receivers are known to
- * use say it better and win, since many refuse everything by 5.7.1.  Pure; the rules are one table.
+ * Which reply has which class, say the rules of delivery/shaping.h.
  */
 #pragma once
 
@@ -31,7 +30,5 @@ enum reply_class {
     CLASS_COUNT
 };
 
-/* CODE is 0 when there was no reply (TEXT is our own then); ENHANCED like "5.1.1", or empty. */
-enum reply_class reply_classify(uint16_t code, str enhanced, str text);
 const char *reply_class_name(enum reply_class class); /* "invalid_recipient"; "" for CLASS_NONE. */
 bool reply_class_parse(str name, enum reply_class *class);

@@ -108,21 +108,27 @@ queue_new(const struct queue_options *options, struct queue **queue, struct why 
     struct schedule_limits limits = limits_from(options->config);
     const char *ca = options->config->tls.ca_file.len ? options->config->tls.ca_file.ptr : NULL;
     struct queue *made = calloc(1, sizeof(*made));
+    struct shaping *shaping = NULL;
     enum err e;
 
     if (!made)
         return ERR_LIMIT;
-    e = tls_client_new(ca, &made->tls_context, why);
+    e = shaping_of(options->config, &shaping, why);
+    if (!e)
+        e = tls_client_new(ca, &made->tls_context, why);
     if (e) {
+        shaping_unref(shaping);
         free(made);
         return e;
     }
     e = standing_open(disk_real(), options->rules_path, clock_now(), &made->standing, why);
     if (e) {
         tls_context_unref(made->tls_context);
+        shaping_unref(shaping);
         free(made);
         return e;
     }
+    made->shaping = shaping;
     must(pthread_mutex_init(&made->lock, NULL) == 0);
     random_bytes(&made->seed, sizeof(made->seed));
     schedule_init(&made->schedule, &limits, made->seed);
@@ -151,6 +157,7 @@ queue_free(struct queue *queue)
     sasl_free(queue->sasl);
     standing_free(queue->standing);
     config_unref(queue->config);
+    shaping_unref(queue->shaping);
     pthread_mutex_destroy(&queue->lock);
     free(queue->own_endpoints);
     free(queue);
@@ -167,17 +174,32 @@ queue_config(struct queue *queue)
     return config;
 }
 
+const struct shaping *
+queue_shaping(struct queue *queue)
+{
+    const struct shaping *shaping;
+
+    pthread_mutex_lock(&queue->lock);
+    shaping = shaping_ref(queue->shaping);
+    pthread_mutex_unlock(&queue->lock);
+    return shaping;
+}
+
 void
-queue_reload(struct queue *queue, const struct config *config)
+queue_reload(struct queue *queue, const struct config *config, struct shaping *shaping)
 {
     const struct config *old;
+    const struct shaping *old_shaping;
 
     pthread_mutex_lock(&queue->lock);
     old = queue->config;
+    old_shaping = queue->shaping;
     queue->config = config_ref(config);
+    queue->shaping = shaping;
     queue->schedule.limits = limits_from(config);
     pthread_mutex_unlock(&queue->lock);
     config_unref(old);
+    shaping_unref(old_shaping);
     queue_wake_after(queue);
 }
 

@@ -26,6 +26,7 @@ struct events;
 struct mailstore;
 struct queue;
 struct route_self;
+struct shaping;
 struct standing_rule;
 struct spool;
 struct spool_entry;
@@ -48,8 +49,8 @@ WAITS enum err queue_start(struct queue *queue, struct spool *spool, struct why 
  * again after the next start.  The progress is in the spool when it returns. */
 WAITS void queue_stop(struct queue *queue, instant deadline);
 void queue_free(struct queue *queue); /* NULL is fine. */
-/* From the next attempt on. */
-void queue_reload(struct queue *queue, const struct config *config);
+/* From the next attempt on.  Takes SHAPING, of shaping_of(). */
+void queue_reload(struct queue *queue, const struct config *config, struct shaping *shaping);
 
 /* A message was committed to the spool with this envelope: schedule its recipients.  From any
  * loop; does not wait. Copies what it needs. */

@@ -10,6 +10,7 @@
 #include "delivery/queue.h"
 #include "delivery/route.h"
 #include "delivery/schedule.h"
+#include "delivery/shaping.h"
 #include "mail/envelope.h"
 #include "mail/progress.h"
 #include "runtime/fiber.h"
@@ -46,6 +47,7 @@ struct queue {
     pthread_mutex_t lock; /* For all up to the blank line; never held across a wait. */
     struct schedule schedule;
     const struct config *config;
+    const struct shaping *shaping;
     struct link idle; /* Runners that wait for work, the longest waiting first. */
     bool stopping;
     uint64_t seed;
@@ -79,6 +81,7 @@ struct runner {
     struct link idle_all; /* In queue.idle. */
     struct bell bell;
     const struct config *config;
+    const struct shaping *shaping;
     struct smtp_client *client;
     struct schedule_site *client_site;
     str client_host; /* In client_host_text. */
@@ -148,7 +151,8 @@ WAITS void local_deliver(struct runner *runner, const struct envelope *envelope,
 instant standing_tick(struct queue_loop *loop, instant now);
 
 /* queue.c */
-const struct config *queue_config(struct queue *queue); /* A reference. */
+const struct config *queue_config(struct queue *queue);   /* A reference. */
+const struct shaping *queue_shaping(struct queue *queue); /* A reference. */
 void queue_ring(struct queue *queue); /* There may be work: on the caller's loop. */
 /* Hands ready rows of SITE to runners that wait for them.  Under the lock. */
 void queue_feed_idle(struct queue *queue, struct schedule_site *site);

@@ -37,7 +37,9 @@ refresh_config(struct runner *runner)
     if (runner->config == runner->queue->config)
         return;
     config_unref(runner->config);
+    shaping_unref(runner->shaping);
     runner->config = config_ref(runner->queue->config);
+    runner->shaping = shaping_ref(runner->queue->shaping);
 }
 
 /* Under the lock. */
@@ -111,6 +113,7 @@ deliver_run(void *arg)
 
     arena_init(&runner->arena, ATTEMPT_ARENA_MAX);
     runner->config = queue_config(queue);
+    runner->shaping = queue_shaping(queue);
     while (next_work(runner)) {
         if (queue->events)
             events_keep_up(queue->events);
@@ -127,6 +130,7 @@ deliver_run(void *arg)
     pthread_mutex_unlock(&queue->lock);
     queue_ring(queue);
     config_unref(runner->config);
+    shaping_unref(runner->shaping);
     arena_done(&runner->arena);
     free(runner);
 }

@@ -17,6 +17,7 @@
 #include "base/must.h"
 #include "config/config.h"
 #include "delivery/queue.h"
+#include "delivery/shaping.h"
 #include "intake/intake.h"
 #include "ops/control.h"
 #include "ops/dkim_watch.h"
@@ -501,7 +502,8 @@ keep_old(struct server *server, struct config *config, struct tls_context *tls)
 
 /* The new snapshot everywhere. */
 static void
-publish(struct server *server, struct config *config, struct tls_context *tls)
+publish(struct server *server, struct config *config, struct tls_context *tls,
+        struct shaping *shaping)
 {
     struct limits_rules system, standard;
 
@@ -511,7 +513,7 @@ publish(struct server *server, struct config *config, struct tls_context *tls)
     find_rules(config, &system, &standard);
     limits_set_rules(server->services.limits, &system, &standard);
     doors_reload(server->doors, config, tls);
-    queue_reload(server->services.queue, config);
+    queue_reload(server->services.queue, config, shaping);
     log_set_level(config->log.level);
 }
 
@@ -520,6 +522,7 @@ reload(struct server *server, struct why *why)
 {
     struct config *old = server_config(server), *new = NULL;
     struct tls_context *tls;
+    struct shaping *shaping = NULL;
     enum err e;
 
     if (!server->config_path)
@@ -531,12 +534,15 @@ reload(struct server *server, struct why *why)
         return e;
     e = fixed_check(old, new, why);
     if (!e)
+        e = shaping_of(new, &shaping, why);
+    if (!e)
         e = open_tls(new, &tls, why);
     if (e) {
+        shaping_unref(shaping);
         config_unref(new);
         return e;
     }
-    publish(server, new, tls);
+    publish(server, new, tls, shaping);
     record(server, EVENT_ADMIN, "reload");
     return OK;
 }
