@@ -346,8 +346,9 @@ row_deadline(const struct schedule *schedule, const struct schedule_row *row)
 
     if (row->expires_now)
         return INT64_MIN;
-    /* Never tried, it is not over before it had an hour: it may have lain in a stopped server. */
-    if (row->attempts == 0)
+    /* Never tried, it is not over before it had an hour: it may have lain in a stopped server.  But
+     * a sender who named a time meant it. */
+    if (row->attempts == 0 && !row->message->expires)
         expiry = MAX(expiry, row->due + HOURS(1));
     if (schedule->limits.warn == 0 || row->delay_reported || row->message->is_report)
         return expiry;

@@ -123,6 +123,13 @@ judge_letter(const struct world *world, const struct letter *letter)
     return NULL;
 }
 
+/* Seconds after the begin of the world; 0: never. */
+static double
+since(const struct world *world, instant when)
+{
+    return when ? (double)(when - world->begins) / SECONDS(1) : 0;
+}
+
 static void
 judge_letters(struct world *world, struct tally *tally, FILE *out)
 {
@@ -140,8 +147,13 @@ judge_letters(struct world *world, struct tally *tally, FILE *out)
         tally->lost += letter->delivered == 0 && letter->failed_reports == 0;
         wrong = judge_letter(world, letter);
         if (wrong)
-            complain(tally, world, out, "letter r%u to site %u (%s): %s", i, site->number,
-                     kinds[site->kind].name, wrong);
+            complain(
+                tally, world, out,
+                "letter r%u to site %u (%s), posted %.0f s, released %.0f s, wanted by %.0f s, "
+                "delivered %.0f s after the begin: %s",
+                i, site->number, kinds[site->kind].name, since(world, letter->post_at),
+                since(world, letter->release_at), since(world, letter->by),
+                since(world, letter->delivered_at), wrong);
     }
     if (!world->settled)
         complain(tally, world, out, "somebody still waits after six days");
