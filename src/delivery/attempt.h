@@ -57,3 +57,11 @@ WAITS enum err attempt_send(struct attempt *a, bool *fresh_wanted);
 void attempt_tell_site(struct attempt *a, enum err e);
 /* Rows that are too many at once for the peer come back.  Every row of the attempt has a result. */
 void attempt_return_surplus(struct attempt *a);
+
+/* handling.c.  Whether the next hop of the connection may have the message, for the time that was
+ * asked for (RFC 2852); else every row has its result. */
+bool attempt_keeps_time(struct attempt *a);
+/* What is left of that time, for the next hop. */
+struct smtp_deliver_by attempt_by(const struct attempt *a, instant now);
+/* The RELAYED_* bits of a delivery. */
+uint8_t attempt_relayed(const struct attempt *a);

@@ -21,7 +21,7 @@ enum {
 
 bool
 bounce_is_wanted(const struct envelope *envelope, const struct recipient *recipient,
-                 enum outcome outcome, bool relayed)
+                 enum outcome outcome, unsigned relayed)
 {
     uint8_t notify = recipient->notify;
 
@@ -34,7 +34,8 @@ bounce_is_wanted(const struct envelope *envelope, const struct recipient *recipi
     case OUTCOME_LATE:
         return notify == NOTIFY_DEFAULT || (notify & NOTIFY_DELAY);
     case OUTCOME_DELIVERED:
-        return relayed && (notify & NOTIFY_SUCCESS);
+        return ((relayed & RELAYED_WITHOUT_DSN) && (notify & NOTIFY_SUCCESS)) ||
+               (relayed & (RELAYED_WITHOUT_BY | RELAYED_TRACED));
     case OUTCOME_EXPANDED:
         return notify & NOTIFY_SUCCESS;
     default:
@@ -90,7 +91,7 @@ describe_rows(const struct envelope *envelope, const struct progress *progress,
             .last_attempt = row->last_attempt,
         };
         if (rows[i].outcome == OUTCOME_LATE)
-            described[i].will_retry_until = envelope->received_at + config->delivery.expire;
+            described[i].will_retry_until = handling_expiry(envelope, config);
     }
     return described;
 }
@@ -229,6 +230,7 @@ send_one(struct queue *queue, const struct envelope *envelope, const struct prog
         .to = envelope->reverse_path,
         .envid = envelope->envid,
         .arrived_at = envelope->received_at,
+        .deliver_by = envelope->by_deadline,
         .now = clock_now(),
         .utf8 = envelope->smtputf8,
         .recipient_count = count,

@@ -40,10 +40,228 @@ the_prefix_goes_wherever_the_message_goes(void)
     in_world(story_prefix, plain_config);
 }
 
+#define OFFERS(lines) "250-hop\r\n" lines "250 PIPELINING\r\n"
+
+static bool
+waits_because(struct world *world, const char *text)
+{
+    struct queue_query query = {};
+    struct queue_entry *entries = NULL;
+    struct arena arena;
+    size_t count = 0;
+    bool more, is;
+
+    arena_init(&arena, 1 << 20);
+    CHECK(queue_list(world->queue, &query, 10, &arena, &entries, &count, &more) == OK);
+    is = count == 1 && str_eq(str_from(entries->recipients->state), S("scheduled")) &&
+         str_find_str(entries->recipients->why, str_from(text)) >= 0;
+    arena_done(&arena);
+    return is;
+}
+
+static void
+story_future(struct world *world)
+{
+    struct hop *hop = hop_at(world, 0, "198.51.100.1");
+    struct envelope later = { .lane = LANE_PERSONAL, .release_at = clock_now() + DAYS(20) };
+
+    world->like = &later;
+    post(world, "me@sender.example", "bob@there.example", 0);
+    sim_advance(DAYS(19));
+    CHECK(hop->connections == 0 && waiting(world) == 1);
+    CHECK(waits_because(world, "It is held until 20") &&
+          waits_because(world, "as the sender asked"));
+    close_queue(world);
+    open_queue(world);
+    sim_advance(HOURS(23));
+    CHECK(hop->connections == 0 && waiting(world) == 1);
+    sim_advance(HOURS(2));
+    CHECK(hop->transactions == 1 && waiting(world) == 0 && spooled(world) == 0);
+}
+
+static void
+a_message_for_later_is_held_and_the_restart_remembers(void)
+{
+    in_world(story_future, plain_config);
+}
+
+static void
+story_future_expires(struct world *world)
+{
+    struct hop *back = hop_at(world, 1, "198.51.100.3");
+    struct envelope later = { .lane = LANE_PERSONAL, .release_at = clock_now() + DAYS(20) };
+
+    world->like = &later;
+    post(world, "me@sender.example", "bob@there.example", NOTIFY_FAILURE);
+    sim_advance(DAYS(20) + DAYS(4));
+    CHECK(back->transactions == 0 && waiting(world) == 1);
+    sim_advance(DAYS(2));
+    CHECK(back->transactions == 1 && heard(back, "Status: 5.4.7") && waiting(world) == 0);
+}
+
+static void
+its_days_are_counted_from_the_release(void)
+{
+    in_world(story_future_expires, plain_config);
+}
+
+static void
+story_return(struct world *world)
+{
+    struct hop *back = hop_at(world, 1, "198.51.100.3");
+    struct envelope soon = {
+        .lane = LANE_PERSONAL,
+        .by = BY_RETURN,
+        .by_deadline = clock_now() + MINUTES(30),
+    };
+
+    world->like = &soon;
+    post(world, "me@sender.example", "bob@there.example", 0);
+    sim_advance(MINUTES(29));
+    CHECK(back->transactions == 0 && waiting(world) == 1);
+    sim_advance(MINUTES(2));
+    CHECK(back->transactions == 1 && heard(back, "Action: failed") && heard(back, "Status: 5.4.7"));
+    CHECK(heard(back, "Deliver-By-Date: ") && spooled(world) == 0);
+}
+
+static void
+what_must_arrive_in_time_comes_back_when_it_is_over(void)
+{
+    in_world(story_return, plain_config);
+}
+
+static void
+story_notify(struct world *world)
+{
+    struct hop *back = hop_at(world, 1, "198.51.100.3");
+    struct hop *hop;
+    struct envelope soon = {
+        .lane = LANE_PERSONAL,
+        .by = BY_NOTIFY,
+        .by_deadline = clock_now() + MINUTES(30),
+    };
+
+    world->like = &soon;
+    post(world, "me@sender.example", "bob@there.example", 0);
+    sim_advance(MINUTES(31));
+    CHECK(back->transactions == 1 && heard(back, "Action: delayed") &&
+          heard(back, "Status: 4.4.7"));
+    CHECK(heard(back, "Deliver-By-Date: ") && waiting(world) == 1);
+    hop = hop_at(world, 0, "198.51.100.1");
+    hop->extensions = OFFERS("250-DELIVERBY 600\r\n");
+    sim_advance(HOURS(8));
+    CHECK(hop->transactions == 1 && heard(hop, " BY=-") && heard(hop, ";N\r\n"));
+    CHECK(back->transactions == 1 && spooled(world) == 0);
+}
+
+static void
+of_what_is_late_the_sender_hears_once_and_it_goes_on(void)
+{
+    in_world(story_notify, plain_config);
+}
+
+static void
+story_passed_on(struct world *world)
+{
+    struct hop *hop = hop_at(world, 0, "198.51.100.1");
+    struct hop *plain = hop_at(world, 2, "198.51.100.2");
+    struct hop *back = hop_at(world, 1, "198.51.100.3");
+    struct envelope asked = {
+        .lane = LANE_PERSONAL,
+        .priority = -4,
+        .by = BY_RETURN,
+        .by_deadline = clock_now() + MINUTES(30),
+    };
+
+    hop->extensions = OFFERS("250-DELIVERBY 600\r\n250-MT-PRIORITY\r\n");
+    world->like = &asked;
+    post(world, "me@sender.example", "bob@there.example cy@other.example", 0);
+    sim_advance(SECONDS(3));
+    CHECK(hop->transactions == 1 && heard(hop, " MT-PRIORITY=-4 BY=1"));
+    CHECK(plain->transactions == 0 && !heard(plain, "MAIL FROM"));
+    CHECK(back->transactions == 1 && heard(back, "Status: 5.4.7") && heard(back, "cy@other"));
+    CHECK(!heard(back, "bob@there") && spooled(world) == 0);
+}
+
+static void
+a_next_hop_must_keep_the_time_to_get_what_must_be_in_time(void)
+{
+    in_world(story_passed_on, plain_config);
+}
+
+static void
+story_too_slow(struct world *world)
+{
+    struct hop *hop = hop_at(world, 0, "198.51.100.1");
+    struct hop *back = hop_at(world, 1, "198.51.100.3");
+    struct envelope asked = {
+        .lane = LANE_PERSONAL,
+        .by = BY_RETURN,
+        .by_deadline = clock_now() + MINUTES(5),
+    };
+
+    hop->extensions = OFFERS("250-DELIVERBY 600\r\n");
+    world->like = &asked;
+    post(world, "me@sender.example", "bob@there.example", 0);
+    sim_advance(SECONDS(3));
+    CHECK(hop->transactions == 0 && back->transactions == 1 && heard(back, "Status: 5.4.7"));
+}
+
+static void
+a_next_hop_that_needs_longer_does_not_get_it(void)
+{
+    in_world(story_too_slow, plain_config);
+}
+
+static void
+story_relayed(struct world *world)
+{
+    struct hop *hop = hop_at(world, 0, "198.51.100.1");
+    struct hop *back = hop_at(world, 1, "198.51.100.3");
+    struct envelope asked = {
+        .lane = LANE_PERSONAL,
+        .by = BY_NOTIFY,
+        .by_deadline = clock_now() + MINUTES(30),
+    };
+
+    hop->extensions = OFFERS("250-DSN\r\n");
+    world->like = &asked;
+    post(world, "me@sender.example", "bob@there.example", 0);
+    sim_advance(SECONDS(3));
+    CHECK(hop->transactions == 1 && !heard(hop, " BY="));
+    CHECK(back->transactions == 1 && heard(back, "Action: relayed"));
+    post(world, "me@sender.example", "bob@there.example", NOTIFY_NEVER);
+    sim_advance(SECONDS(3));
+    CHECK(hop->transactions == 2 && back->transactions == 1);
+    asked.by_trace = true;
+    hop->extensions = OFFERS("250-DSN\r\n250-DELIVERBY\r\n");
+    sim_advance(MINUTES(1)); /* The connection that is open knows of nothing. */
+    post(world, "me@sender.example", "bob@there.example", 0);
+    sim_advance(SECONDS(3));
+    CHECK(hop->transactions == 3 && heard(hop, ";NT\r\n") && back->transactions == 2);
+    asked.by_trace = false;
+    post(world, "me@sender.example", "bob@there.example", 0);
+    sim_advance(SECONDS(3));
+    CHECK(hop->transactions == 4 && back->transactions == 2 && spooled(world) == 0);
+}
+
+static void
+where_the_trace_of_time_ends_the_sender_hears_it_from_us(void)
+{
+    in_world(story_relayed, plain_config);
+}
+
 int
 main(void)
 {
     world_files_in_memory();
     RUN(the_prefix_goes_wherever_the_message_goes);
+    RUN(a_message_for_later_is_held_and_the_restart_remembers);
+    RUN(its_days_are_counted_from_the_release);
+    RUN(what_must_arrive_in_time_comes_back_when_it_is_over);
+    RUN(of_what_is_late_the_sender_hears_once_and_it_goes_on);
+    RUN(a_next_hop_must_keep_the_time_to_get_what_must_be_in_time);
+    RUN(a_next_hop_that_needs_longer_does_not_get_it);
+    RUN(where_the_trace_of_time_ends_the_sender_hears_it_from_us);
     return check_end();
 }

@@ -331,7 +331,7 @@ deliver_one(struct local *local, const struct recipient *recipient, struct resul
     }
     switch (resolution.kind) {
     case RESOLUTION_MAILBOX:
-        result->relayed = true; /* Success is ours to report. */
+        result->relayed = RELAYED_WITHOUT_DSN; /* Success is ours to report. */
         deliver_to_mailbox(local, &resolution.targets[0], result);
         return;
     case RESOLUTION_ALIAS:

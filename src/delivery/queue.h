@@ -137,6 +137,9 @@ struct queue_entry {
     str sender; /* Empty: a report. */
     str account;
     str header_message_id;
+    enum lane lane;
+    str lane_why;
+    int priority;
     struct queue_recipient *recipients;
     size_t recipient_count;
 };

@@ -100,6 +100,13 @@ enum outcome {
     OUTCOME_UNCHANGED, /* Only to be noted: held, or released. */
 };
 
+/* Why a sender may want to hear of a delivery from us: bits. */
+enum {
+    RELAYED_WITHOUT_DSN = 1, /* The next hop does not report by itself. */
+    RELAYED_WITHOUT_BY = 2,  /* It does not know of the time that was asked for (RFC 2852 4.1.4). */
+    RELAYED_TRACED = 4,      /* Every hop was to report. */
+};
+
 /* What an attempt came to, for one row that is RUNNING and in no batch. */
 struct result {
     struct schedule_row *row;
@@ -108,7 +115,7 @@ struct result {
     const char *enhanced;
     const char *text;
     const char *remote; /* "mx.example.org [192.0.2.1]", or "" */
-    bool relayed;       /* The next hop does not report by itself. */
+    uint8_t relayed;    /* RELAYED_* */
     bool is_attempt;    /* Counts as one. */
     bool forwarded;     /* The message for an alias's addresses elsewhere is in the spool. */
     instant not_before; /* DEFERRED: the site pauses until then. */
@@ -126,7 +133,7 @@ void settle_discard(struct queue *queue, struct schedule_message *message);
 struct bounce_row {
     uint32_t index;
     enum outcome outcome;
-    bool relayed;
+    uint8_t relayed; /* RELAYED_* */
 };
 /* Puts a report about ROWS into the spool and the queue; OK when it is durable, or none is due. */
 WAITS enum err bounce_send(struct queue *queue, const struct envelope *envelope,
@@ -134,7 +141,13 @@ WAITS enum err bounce_send(struct queue *queue, const struct envelope *envelope,
                            size_t count, const struct config *config);
 /* Whether the sender is to hear of OUTCOME for RECIPIENT. */
 bool bounce_is_wanted(const struct envelope *envelope, const struct recipient *recipient,
-                      enum outcome outcome, bool relayed);
+                      enum outcome outcome, unsigned relayed);
+
+/* handling.c.  "It is held until …, as the sender asked.", or "" when nothing like that holds it.
+ */
+str handling_why(struct arena *arena, const struct envelope *envelope, instant now);
+/* When a message is given up. */
+instant handling_expiry(const struct envelope *envelope, const struct config *config);
 
 /* runner.c: a fiber; takes the runner, which holds a slot of its site. */
 WAITS void deliver_run(void *runner);

@@ -443,6 +443,8 @@ fill_recipient(struct arena *arena, const struct message_view *view, uint32_t in
     const struct recipient_progress *progress = &view->progress.recipients[index];
     const struct row_view *row = &view->rows[index];
     bool done = row->state == ROW_DONE;
+    str asked = row->state == ROW_SCHEDULED ? handling_why(arena, &view->envelope, clock_now())
+                                            : S("");
 
     *to = (struct queue_recipient){
         .index = index,
@@ -459,7 +461,7 @@ fill_recipient(struct arena *arena, const struct message_view *view, uint32_t in
         .enhanced = progress->enhanced,
         .text = progress->text,
         .remote = progress->remote,
-        .why = sentence(arena, row, progress),
+        .why = asked.len ? asked : sentence(arena, row, progress),
     };
 }
 
@@ -476,6 +478,9 @@ fill_entry(struct arena *arena, const struct message_view *view, const struct qu
         .sender = view->envelope.reverse_path,
         .account = view->envelope.account,
         .header_message_id = view->envelope.header_message_id,
+        .lane = view->envelope.lane,
+        .lane_why = view->envelope.lane_why,
+        .priority = view->envelope.priority,
         .recipients = arena_new_array(arena, struct queue_recipient, view->row_count),
         .recipient_count = view->row_count,
     };

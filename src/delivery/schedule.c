@@ -158,6 +158,7 @@ schedule_add(struct schedule *schedule, const struct schedule_facts *facts, uint
     message->received_at = facts->received_at;
     message->not_before = facts->not_before;
     message->expires = facts->expires;
+    message->only_warns = facts->only_warns;
     message->sender = facts->sender;
     message->lane = (uint8_t)facts->lane;
     message->priority = facts->priority;
@@ -332,10 +333,26 @@ schedule_bind(struct schedule *schedule, struct schedule_target *target, str key
 instant
 schedule_expiry(const struct schedule *schedule, const struct schedule_message *message)
 {
-    if (message->expires)
+    if (message->expires && !message->only_warns)
         return message->expires;
     return MAX(message->received_at, message->not_before) +
            (message->is_report ? schedule->limits.bounce_expire : schedule->limits.expire);
+}
+
+/* When the sender of ROW is to hear that it is late; NEVER when he has, or need not. */
+static instant
+row_warning(const struct schedule *schedule, const struct schedule_row *row)
+{
+    const struct schedule_message *message = row->message;
+    instant warning = MAX(message->received_at, message->not_before) + schedule->limits.warn;
+
+    if (row->delay_reported || message->is_report)
+        return NEVER;
+    if (message->expires && message->only_warns)
+        return message->expires;
+    if (schedule->limits.warn == 0)
+        return NEVER;
+    return MAX(warning, row->attempts == 0 ? row->due + HOURS(1) : 0);
 }
 
 /* When ROW is to be reported late or returned: the next of the two. */
@@ -348,13 +365,9 @@ row_deadline(const struct schedule *schedule, const struct schedule_row *row)
         return INT64_MIN;
     /* Never tried, it is not over before it had an hour: it may have lain in a stopped server.  But
      * a sender who named a time meant it. */
-    if (row->attempts == 0 && !row->message->expires)
+    if (row->attempts == 0 && (!row->message->expires || row->message->only_warns))
         expiry = MAX(expiry, row->due + HOURS(1));
-    if (schedule->limits.warn == 0 || row->delay_reported || row->message->is_report)
-        return expiry;
-    return MIN(expiry,
-               MAX(MAX(row->message->received_at, row->message->not_before) + schedule->limits.warn,
-                   row->attempts == 0 ? row->due + HOURS(1) : 0));
+    return MIN(expiry, row_warning(schedule, row));
 }
 
 static void

@@ -87,8 +87,9 @@ struct schedule_message {
     uint8_t lane; /* enum lane */
     int8_t priority;
     bool is_report;
-    bool settling; /* The owner's. */
-    bool untold;   /* The owner's: a note must be written before it may be forgotten. */
+    bool settling;   /* The owner's. */
+    bool untold;     /* The owner's: a note must be written before it may be forgotten. */
+    bool only_warns; /* At EXPIRES. */
     struct schedule_row rows[];
 };
 
@@ -160,6 +161,7 @@ struct schedule_facts {
     instant received_at;
     instant not_before; /* FUTURERELEASE; 0: at once. */
     instant expires;    /* Its own end (DELIVERBY); 0: as the limits say. */
+    bool only_warns;    /* EXPIRES is only when the sender is to be told that it is late. */
     uint64_t sender;    /* Hash of the account or the sender's domain. */
     enum lane lane;     /* Zero is LANE_CODE: always say it. */
     int8_t priority;    /* MT-PRIORITY, -9 to 9. */

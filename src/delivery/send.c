@@ -106,8 +106,8 @@ result_of(struct attempt *a, struct schedule_row *row, const struct smtp_recipie
         outcome = OUTCOME_DEFERRED;
     result = attempt_add_result(a, row, outcome, answer->code, answer->enhanced, answer->text);
     result->remote = remote;
-    result->relayed =
-        outcome == OUTCOME_DELIVERED && !smtp_client_capabilities(a->runner->client)->dsn;
+    if (outcome == OUTCOME_DELIVERED)
+        result->relayed = attempt_relayed(a);
 }
 
 /* Rows of the attempt from FIRST on, COUNT of them, in one transaction. */
@@ -124,6 +124,8 @@ send_some(struct attempt *a, size_t first, size_t count, bool utf8)
         .size = body_size(a->body),
         .eightbit = a->envelope.body != BODY_7BIT,
         .smtputf8 = utf8,
+        .priority = a->envelope.priority,
+        .by = attempt_by(a, clock_now()),
         .recipients = recipients,
         .recipient_count = count,
         .arena = &runner->arena,
@@ -206,6 +208,8 @@ attempt_send(struct attempt *a, bool *fresh_wanted)
     enum err e = OK;
 
     *fresh_wanted = false;
+    if (!attempt_keeps_time(a))
+        return OK;
     for (size_t first = 0; !e && first < a->count; first += max) {
         size_t count = MIN(max, a->count - first);
         if (first > 0 && !smtp_client_is_usable(runner->client))

@@ -310,7 +310,10 @@ say_outcome(struct buf *buf, const struct dsn *dsn, const struct dsn_recipient *
         buf_add(buf, S("    Delivered to the mailbox.\r\n"));
         break;
     case DSN_RELAYED:
-        buf_add(buf, S("    Passed on to a mail server that sends no reports of its own.\r\n"));
+        buf_add(buf,
+                dsn->deliver_by
+                    ? S("    Passed on to the next mail server.\r\n")
+                    : S("    Passed on to a mail server that sends no reports of its own.\r\n"));
         break;
     case DSN_EXPANDED:
         buf_add(buf, S("    Passed on to the members of this address.\r\n"));
@@ -497,6 +500,8 @@ add_status_part(struct buf *buf, const struct dsn *dsn)
     if (dsn->envid.len)
         add_field(buf, S("Original-Envelope-Id"), dsn->envid, false);
     add_date_field(buf, dsn, "Arrival-Date", dsn->arrived_at);
+    if (dsn->deliver_by)
+        add_date_field(buf, dsn, "Deliver-By-Date", dsn->deliver_by);
     for (size_t i = 0; i < dsn->recipient_count && buf_ok(buf); i++)
         add_recipient_fields(buf, dsn, &dsn->recipients[i], utf8);
 }

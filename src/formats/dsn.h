@@ -57,6 +57,7 @@ struct dsn {
     str message_id;    /* Left of the "@"; unguessable, since the boundary is made of it. */
     str envid;         /* Decoded, or empty. */
     instant arrived_at;
+    instant deliver_by; /* The end of the time of BY= (RFC 2852 6); 0: none. */
     instant now;
     int zone_minutes;
     bool utf8; /* The original came with SMTPUTF8: so may the report. */

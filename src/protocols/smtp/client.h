@@ -7,7 +7,8 @@
  * error means that the connection is of no use any more.  A recipient counts as taken only when the
  * answer that followed the whole message was 2xx.
  *
- * What the peer offers is used: PIPELINING, CHUNKING, SIZE, 8BITMIME, SMTPUTF8, DSN, LIMITS.
+ * What the peer offers is used: PIPELINING, CHUNKING, SIZE, 8BITMIME, SMTPUTF8, DSN, LIMITS,
+ * MT-PRIORITY, DELIVERBY.
  * Nothing of what it says is trusted: replies are bounded and cleaned of controls.
  */
 #pragma once
@@ -19,6 +20,7 @@
 #include "base/ipaddr.h"
 #include "base/str.h"
 #include "config/relay.h"
+#include "protocols/smtp/parameters.h"
 
 struct sasl;
 struct smtp_capabilities;
@@ -133,7 +135,9 @@ struct smtp_message {
     const char *ret; /* "FULL", "HDRS", or NULL */
     uint64_t size;
     bool eightbit;
-    bool smtputf8; /* Needed: without the extension every recipient fails with 5.6.7. */
+    bool smtputf8;             /* Needed: without the extension every recipient fails with 5.6.7. */
+    int priority;              /* MT-PRIORITY, told where it is offered; 0: the usual one. */
+    struct smtp_deliver_by by; /* What is left of it; told where it is offered. */
     struct smtp_recipient *recipients;
     size_t recipient_count;
     struct arena *arena;

@@ -278,6 +278,8 @@ static const struct flag_row flags[] = {
     FLAG("STARTTLS", starttls),
     FLAG("ENHANCEDSTATUSCODES", enhancedstatuscodes),
     FLAG("REQUIRETLS", requiretls),
+    FLAG("MT-PRIORITY", mt_priority),
+    FLAG("DELIVERBY", deliverby),
 };
 /* clang-format on */
 
@@ -298,6 +300,8 @@ read_capability(str line, struct smtp_capabilities *capabilities)
         read_mechanisms(str_skip(line, 5), capabilities);
     else if (str_eq_nocase(keyword, S("LIMITS")))
         read_limits(args, capabilities);
+    else if (str_eq_nocase(keyword, S("DELIVERBY")))
+        (void)str_to_u64(str_trim(args), &capabilities->deliverby_min);
 }
 
 void

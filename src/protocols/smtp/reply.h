@@ -72,6 +72,8 @@ struct smtp_capabilities {
     bool starttls;
     bool enhancedstatuscodes;
     bool requiretls;
+    bool mt_priority;
+    bool deliverby;
     bool has_size;
     bool has_auth;
     uint64_t size;       /* 0: no fixed limit. */
@@ -79,6 +81,7 @@ struct smtp_capabilities {
     uint64_t rcpt_max;   /* LIMITS: 0 when unstated. */
     uint64_t mail_max;
     uint64_t rcptdomain_max;
+    uint64_t deliverby_min; /* Seconds; 0 when unstated. */
     char name[256]; /* The server's name for itself. */
 };
 

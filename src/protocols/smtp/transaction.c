@@ -123,6 +123,18 @@ needs_8bit(const struct smtp_message *message)
     return message->eightbit || message->smtputf8;
 }
 
+static void
+add_handling(struct buf *line, const struct smtp_capabilities *offered,
+             const struct smtp_message *message)
+{
+    if (offered->mt_priority && message->priority)
+        buf_addf(line, " MT-PRIORITY=%d", message->priority);
+    if (offered->deliverby && message->by.mode) {
+        buf_add(line, S(" BY="));
+        smtp_deliver_by_format(&message->by, line);
+    }
+}
+
 WAITS static enum err
 write_mail(struct transaction *t, struct buf *line)
 {
@@ -144,6 +156,7 @@ write_mail(struct transaction *t, struct buf *line)
         buf_add(line, S(" ENVID="));
         xtext_encode(message->envid, line);
     }
+    add_handling(line, offered, message);
     t->mail_pending = true;
     t->client->needs_reset = true;
     return write_command(t, line);
