@@ -183,7 +183,7 @@ class Sink:
         self.host, self.port = host, port or free_port(host)
         self.decide = decide or (lambda stage, text: None)
         self.capabilities, self.auth, self.tls = capabilities, auth, tls
-        self.messages, self.lock, self.connections = [], threading.Lock(), 0
+        self.messages, self.lock, self.connections, self.peers = [], threading.Lock(), 0, set()
         outer = self
 
         class Handler(socketserver.BaseRequestHandler):
@@ -212,6 +212,7 @@ class Sink:
     def converse(self, connection):
         with self.lock:
             self.connections += 1
+            self.peers.add(connection.getpeername()[0])
         stream = connection.makefile("rwb")
         sender, recipients, logged_in = None, [], self.auth is None
         if not self.answer(stream, "connect", "", "220 sink.example ESMTP"):

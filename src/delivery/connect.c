@@ -8,6 +8,7 @@
 #include "base/must.h"
 #include "delivery/attempt.h"
 #include "runtime/clock.h"
+#include "runtime/egress.h"
 #include "runtime/stream.h"
 #include "runtime/tls.h"
 
@@ -76,16 +77,16 @@ read_password_file(void *arg)
     close(fd);
 }
 
-/* The first line of the file, in the arena. */
+/* The first line of the file FROM, in the arena. */
 WAITS static enum err
-read_password(struct attempt *a, str *password)
+read_password(struct attempt *a, str from, str *password)
 {
     struct password_read *read_it = arena_new(&a->runner->arena, struct password_read);
     str line, rest;
 
     if (!read_it)
         return ERR_LIMIT;
-    read_it->path = a->route.relay.password_file.ptr;
+    read_it->path = from.ptr;
     offload(read_password_file, read_it);
     if (read_it->len < 0)
         return err_why(&a->failure.why, ERR_IO, "the password file %s cannot be read",
@@ -93,6 +94,28 @@ read_password(struct attempt *a, str *password)
     (void)str_split((str){ read_it->text, (size_t)read_it->len }, '\n', &line, &rest);
     *password = str_trim(line);
     return OK;
+}
+
+/* The proxy of the source, if it has one; not towards a socket of this machine. */
+WAITS static enum err
+choose_egress(struct attempt *a, struct smtp_client_options *options)
+{
+    const struct config_source *source = a->route.source;
+    struct egress *egress;
+
+    if (!source || !(source->socks5.count + source->proxy.count) || options->unix_path)
+        return OK;
+    egress = arena_new(&a->runner->arena, struct egress);
+    if (!egress)
+        return ERR_LIMIT;
+    *egress = (struct egress){
+        .kind = source->socks5.count ? EGRESS_SOCKS5 : EGRESS_PROXY,
+        .proxy = source->socks5.count ? source->socks5.items[0] : source->proxy.items[0],
+        .from = options->local,
+        .user = source->username,
+    };
+    options->egress = egress;
+    return source->username.len ? read_password(a, source->password_file, &egress->password) : OK;
 }
 
 WAITS static enum err
@@ -125,7 +148,7 @@ fill_options(struct attempt *a, const struct route_host *host, struct smtp_clien
     options->user = relay->user;
     if (!relay->user.len)
         return OK;
-    return read_password(a, &options->password);
+    return read_password(a, relay->password_file, &options->password);
 }
 
 /* Whether TLS of the host at ADDR was found broken a while ago; IS_NEW: it was just now. */
@@ -155,6 +178,8 @@ open_host(struct attempt *a, const struct route_host *host, bool is_last)
     bool may_be_clear;
     enum err e = fill_options(a, host, &options);
 
+    if (!e)
+        e = choose_egress(a, &options);
     if (e)
         return e;
     if (!is_last)

@@ -64,6 +64,13 @@ stream_local(const struct stream *stream)
 }
 
 void
+stream_set_ends(struct stream *stream, const struct endpoint *local, const struct endpoint *peer)
+{
+    stream->local = *local;
+    stream->peer = *peer;
+}
+
+void
 stream_set_peer(struct stream *stream, const struct endpoint *peer)
 {
     stream->peer = *peer;

@@ -48,6 +48,9 @@ instant stream_deadline(const struct stream *stream);
 const struct endpoint *stream_peer(const struct stream *stream);
 const struct endpoint *stream_local(const struct stream *stream);
 void stream_set_peer(struct stream *stream, const struct endpoint *peer); /* PROXY protocol. */
+/* The ends of a connection that a proxy made. */
+void stream_set_ends(struct stream *stream, const struct endpoint *local,
+                     const struct endpoint *peer);
 
 /* A line with its end, up to LF and including it: the caller checks that it is CRLF.  The view
  * lasts until the next call on the stream.  ERR_LIMIT when more than MAX bytes (at most

@@ -9,6 +9,7 @@
 #include "auth/sasl.h"
 #include "protocols/smtp/connection.h"
 #include "runtime/clock.h"
+#include "runtime/egress.h"
 #include "runtime/stream.h"
 #include "runtime/tls.h"
 
@@ -178,6 +179,9 @@ connect_to(struct smtp_client *client, const struct smtp_client_options *options
     smtp_connection_stage(client, SMTP_STAGE_CONNECT);
     if (options->unix_path)
         e = stream_connect_unix(options->unix_path, deadline, &client->stream, &failure->why);
+    else if (options->egress)
+        e = egress_connect(options->egress, &options->peer, deadline, &client->stream,
+                           &failure->why);
     else
         e = stream_connect(&options->peer, options->local, deadline, &client->stream,
                            &failure->why);

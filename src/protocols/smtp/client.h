@@ -22,6 +22,7 @@
 #include "config/relay.h"
 #include "protocols/smtp/parameters.h"
 
+struct egress;
 struct sasl;
 struct smtp_capabilities;
 struct smtp_client;
@@ -76,9 +77,10 @@ struct smtp_timeouts {
 
 struct smtp_client_options {
     struct endpoint peer;
-    const char *unix_path; /* LMTP; instead of peer. */
-    const ipaddr *local;   /* NULL: any. */
-    str host;              /* The peer's name: for SNI and the certificate. */
+    const char *unix_path;       /* LMTP; instead of peer. */
+    const ipaddr *local;         /* NULL: any. */
+    const struct egress *egress; /* A proxy that connects for us; NULL: none. */
+    str host;                    /* The peer's name: for SNI and the certificate. */
     str helo_name;
     bool lmtp;
     bool implicit_tls;
