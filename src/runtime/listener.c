@@ -54,6 +54,7 @@ struct listener {
     struct latch *step_done;
     struct bell conversation_ended;
     struct endpoint sim_endpoint;
+    struct endpoint local; /* No address: of each connection another, perhaps. */
     atomic_bool closed;
     atomic_bool full;
     unsigned shard_count;
@@ -149,8 +150,8 @@ static bool
 accept_one(struct shard *shard)
 {
     struct listener *listener = shard->listener;
-    struct stream *stream;
-    int one = 1;
+    struct sockaddr_storage peer = {};
+    socklen_t size = sizeof(peer);
     int fd;
     enum err e;
 
@@ -159,7 +160,7 @@ accept_one(struct shard *shard)
         pause_for(shard, pause_without_descriptors); /* Or until a conversation ends. */
         return false;
     }
-    fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    fd = accept4(listener->fd, (struct sockaddr *)&peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
         int number = errno;
         atomic_fetch_sub(&listener->connections, 1);
@@ -171,10 +172,7 @@ accept_one(struct shard *shard)
         }
         return number != EAGAIN && number != EWOULDBLOCK;
     }
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    e = stream_from_socket(fd, &stream);
-    must(!e);
-    e = start_conversation(shard, stream);
+    e = start_conversation(shard, stream_from_accepted(fd, &listener->local, &peer));
     if (e)
         log_error("listener \"%s\": no memory for another conversation", listener->options.name);
     return !e;
@@ -267,6 +265,17 @@ stop_shard(void *arg)
     must(!e);
 }
 
+/* What is set here all accepted sockets have. */
+static void
+prepare_socket(struct listener *listener)
+{
+    struct endpoint nobody;
+    int one = 1;
+
+    (void)setsockopt(listener->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    socket_endpoints(listener->fd, &listener->local, &nobody);
+}
+
 static struct listener *
 listener_new(int fd, const struct listener_options *options,
              void (*handler)(void *arg, struct stream *stream), void *arg)
@@ -276,6 +285,8 @@ listener_new(int fd, const struct listener_options *options,
 
     must(listener);
     listener->fd = fd;
+    if (fd >= 0)
+        prepare_socket(listener);
     listener->options = *options;
     listener->handler = handler;
     listener->arg = arg;

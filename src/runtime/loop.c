@@ -86,6 +86,15 @@ watch_add(struct loop *loop, struct watch *watch, uint32_t events)
     return OK;
 }
 
+enum err
+watch_change(struct loop *loop, struct watch *watch, uint32_t events)
+{
+    struct epoll_event event = { .events = events, .data.ptr = watch };
+
+    must(watch->added);
+    return epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, watch->fd, &event) ? ERR_IO : OK;
+}
+
 void
 watch_remove(struct loop *loop, struct watch *watch)
 {

@@ -118,6 +118,7 @@ void timer_set(struct loop *loop, struct timer *timer, instant when);
 void timer_unset(struct loop *loop, struct timer *timer);
 
 enum err watch_add(struct loop *loop, struct watch *watch, uint32_t events);
+enum err watch_change(struct loop *loop, struct watch *watch, uint32_t events);
 void watch_remove(struct loop *loop, struct watch *watch);
 
 /* The current fiber; outside fibers NULL. */

@@ -387,6 +387,7 @@ stream_close(struct stream *stream)
 {
     if (!stream)
         return;
+    stream->transport->ends = true;
     if (stream->tls)
         tls_session_ends(stream->tls);
     flush_what_goes(stream);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* stream_tcp.c: sockets: connecting, and the transport over one.
  *
- * A socket is put into the loop's epoll once, edge-triggered, at the first wait of a fiber.
- * READABLE and WRITABLE remember edges: a read that brought less than it asked for has emptied the
- * socket, so that the next one waits without asking the kernel first.  After a hang-up every read
- * is tried.
+ * A socket is put into the loop's epoll once, edge-triggered, at the first wait of a fiber; for
+ * writing only when it has taken no more.  READABLE and WRITABLE remember edges: a read that
+ * brought less than it asked for has emptied the socket, so that the next one waits without asking
+ * the kernel first, and nothing is asked for before the first wait.  After a hang-up every read is
+ * tried.
  */
 #include "runtime/stream.h"
 
@@ -31,6 +32,7 @@ struct tcp {
     struct fiber *waiter;
     bool readable;
     bool writable;
+    bool for_output; /* As the epoll knows it. */
     bool hung_up;
 };
 
@@ -70,12 +72,14 @@ tcp_write(struct transport *transport, const struct iovec *parts, int count, siz
 {
     struct tcp *tcp = tcp_of(transport);
     struct msghdr message = { .msg_iov = (struct iovec *)parts, .msg_iovlen = (size_t)count };
+    /* The last words leave with the FIN that close() sends. */
+    int flags = MSG_NOSIGNAL | (transport->ends ? MSG_MORE : 0);
     ssize_t written;
 
     if (!tcp->writable)
         return ERR_BUSY;
     do
-        written = sendmsg(tcp->watch.fd, &message, MSG_NOSIGNAL);
+        written = sendmsg(tcp->watch.fd, &message, flags);
     while (written < 0 && errno == EINTR);
     if (written < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
         tcp->writable = false;
@@ -102,6 +106,24 @@ tcp_event(struct watch *watch, uint32_t events)
         fiber_wake(tcp->waiter, OK);
 }
 
+/* In the loop's epoll, for output as well when that is what is waited for. */
+static enum err
+tcp_register(struct tcp *tcp, struct loop *loop, bool output)
+{
+    uint32_t events = EPOLLIN | EPOLLRDHUP | EPOLLET | (output ? EPOLLOUT : 0);
+    enum err e = OK;
+
+    if (!tcp->watch.added)
+        e = watch_add(loop, &tcp->watch, events);
+    else if (output && !tcp->for_output)
+        e = watch_change(loop, &tcp->watch, events);
+    else
+        return OK;
+    tcp->loop = loop;
+    tcp->for_output = output;
+    return e;
+}
+
 static enum err
 tcp_wait(struct transport *transport, bool output, instant deadline)
 {
@@ -116,10 +138,7 @@ tcp_wait(struct transport *transport, bool output, instant deadline)
             tcp->readable = tcp->writable = true;
         return e;
     }
-    if (!tcp->watch.added) {
-        e = watch_add(loop, &tcp->watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
-        tcp->loop = loop;
-    }
+    e = tcp_register(tcp, loop, output);
     must(tcp->loop == loop); /* A stream never moves between loops. */
     tcp->waiter = fiber_self();
     while (!e && !*ready)
@@ -141,8 +160,10 @@ drain(int fd)
 {
     char bytes[1024];
 
+    if (recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) <= 0)
+        return;
     shutdown(fd, SHUT_WR);
-    for (int i = 0; i < 64; i++)
+    for (int i = 1; i < 64; i++)
         if (recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) <= 0)
             break;
 }
@@ -152,9 +173,11 @@ tcp_close(struct transport *transport)
 {
     struct tcp *tcp = tcp_of(transport);
 
+    bool emptied = tcp->watch.added && !tcp->readable;
+
     if (tcp->watch.added)
         watch_remove(tcp->loop, &tcp->watch);
-    if (!tcp->hung_up)
+    if (!tcp->hung_up && !emptied)
         drain(tcp->watch.fd);
     close(tcp->watch.fd);
     free(tcp);
@@ -176,7 +199,7 @@ transport_from_socket(int fd)
     must(tcp);
     tcp->transport.ops = &tcp_ops;
     tcp->watch = (struct watch){ .fd = fd, .fn = tcp_event };
-    tcp->readable = tcp->writable = true;
+    tcp->writable = true;
     return &tcp->transport;
 }
 
@@ -364,6 +387,18 @@ stream_from_socket(int fd, struct stream **stream)
     socket_endpoints(fd, &local, &peer);
     *stream = stream_new(transport_from_socket(fd), &local, &peer);
     return OK;
+}
+
+struct stream *
+stream_from_accepted(int fd, const struct endpoint *local, const struct sockaddr_storage *peer)
+{
+    struct endpoint from, to = *local;
+
+    if (ipaddr_is_any(to.addr))
+        socket_endpoints(fd, &to, &from);
+    else
+        endpoint_from_address(peer, &from);
+    return stream_new(transport_from_socket(fd), &to, &from);
 }
 
 bool

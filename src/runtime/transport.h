@@ -28,6 +28,7 @@ struct transport_ops {
 
 struct transport {
     const struct transport_ops *ops;
+    bool ends; /* What is written now is followed by close() at once. */
 };
 
 /* A stream over TRANSPORT, which it takes. */
@@ -37,6 +38,9 @@ struct transport *stream_transport(const struct stream *stream);
 
 /* A connected, non-blocking socket; takes FD. */
 struct transport *transport_from_socket(int fd);
+/* A socket just accepted from PEER; a LOCAL without address is asked for. */
+struct stream *stream_from_accepted(int fd, const struct endpoint *local,
+                                    const struct sockaddr_storage *peer);
 /* The socket's descriptor, or -1. */
 int transport_socket(const struct transport *transport);
 void socket_endpoints(int fd, struct endpoint *local, struct endpoint *peer);
