@@ -13,7 +13,8 @@
  * note (a newer version of it), and a tombstone.
  *
  * Groups.  Callers queue records; the flusher takes all that wait, writes them behind each other,
- * calls fdatasync once, and lets the callers go.  While it does, the next group collects.
+ * calls fdatasync once, and lets the callers go.  While it does, the next group collects.  In a new
+ * file the blocks ahead are filled with zeros first, 256 KiB at a time (zero_ahead()).
  *
  * When a write or an fdatasync fails, nobody knows what is on the disk, and asking again is no
  * help (the kernel may have dropped the pages and call them clean).  So the segment ends where the
@@ -47,7 +48,8 @@
 #include <time.h>
 
 enum {
-    PARTS_PER_RECORD = 5
+    PARTS_PER_RECORD = 5,
+    ZERO_AHEAD = 256 << 10
 };
 
 void
@@ -100,7 +102,7 @@ segment_new(struct spool *spool, uint32_t slot, int file, uint64_t size)
     segment->slot = slot;
     segment->file = file;
     segment->size = size;
-    segment->end = SEGMENT_HEADER_SIZE;
+    segment->end = segment->zeroed = SEGMENT_HEADER_SIZE;
     if (slot >= spool->slot_count) {
         spool->by_slot = realloc(spool->by_slot, (slot + 1) * sizeof(struct segment *));
         must(spool->by_slot);
@@ -462,13 +464,36 @@ group_sync_bodies(struct spool *spool, const struct record_list *group)
     return OK;
 }
 
+/* Zeros for the next COUNT bytes and more, in a file that is new.  Allocated blocks that were never
+ * written cost the sync a change of the file's extents: a write of its own, or a journal's. */
+static enum err
+zero_ahead(struct spool *spool, struct segment *segment, uint64_t count)
+{
+    static const char zeros[65536];
+    uint64_t until = segment->end + count;
+    enum err e = OK;
+
+    if (until <= segment->zeroed)
+        return OK;
+    until = MIN(until + ZERO_AHEAD, segment->size);
+    while (!e && segment->zeroed < until) {
+        size_t size = (size_t)MIN(until - segment->zeroed, (uint64_t)sizeof(zeros));
+        struct iovec part = { (void *)(uintptr_t)zeros, size };
+        e = spool->disk->write(spool->disk, segment->file, &part, 1, segment->zeroed);
+        segment->zeroed += size;
+    }
+    return e;
+}
+
 static enum err
 group_write(struct spool *spool, const struct record_list *group)
 {
     const struct disk *disk = spool->disk;
     size_t count = 0;
-    enum err e;
+    enum err e = zero_ahead(spool, spool->active, group->bytes);
 
+    if (e)
+        return e;
     for (const struct record *record = group->first; record; record = record->next)
         count = parts_add_record(spool->parts, count, record);
     must(count <= GROUP_RECORDS_MAX * PARTS_PER_RECORD);

@@ -100,8 +100,9 @@ struct segment {
     int file;
     uint64_t epoch; /* Of its life: never used twice. */
     uint64_t salt;
-    uint64_t size; /* Of the file. */
-    uint64_t end;  /* Behind the last record that counts. */
+    uint64_t size;   /* Of the file. */
+    uint64_t end;    /* Behind the last record that counts. */
+    uint64_t zeroed; /* Up to here the file's blocks have been written before. */
     uint64_t live_bytes;
     uint32_t live; /* Records in it that are somebody's base or note. */
     uint32_t pins; /* Reads under way. */

@@ -93,6 +93,7 @@ open_segment(struct spool *spool, struct findings *findings, uint32_t slot)
         return e;
     }
     segment = segment_new(spool, slot, file, MIN(size, (uint64_t)SEGMENT_BYTES_MAX));
+    segment->zeroed = segment->size; /* Not known; it is only slower where that is wrong. */
     if (choose_header(sectors, slot, &header)) {
         segment->epoch = header.epoch;
         segment->salt = header.salt;
