@@ -65,6 +65,19 @@ list_pop(struct link *head)
     return item;
 }
 
+/* All items of FROM, which keeps none, to the new head TO; FROM may have been copied to TO. */
+static inline void
+list_move(struct link *to, struct link *from)
+{
+    if (list_is_empty(from)) {
+        list_init(to);
+        return;
+    }
+    *to = (struct link){ from->prev, from->next };
+    to->prev->next = to->next->prev = to;
+    list_init(from);
+}
+
 /* Safe against removal of the current item. */
 #define list_each(item, head)                                                                      \
     for (struct link *item = (head)->next, *next_##item = item->next; item != (head);              \

@@ -305,7 +305,7 @@ way_is_out(void *arg, const char *key)
 
     pthread_mutex_lock(&queue->lock);
     target = map_get(&queue->schedule.targets, str_from(key));
-    out = target && target->site && target->site->paused_until > clock_now();
+    out = target && schedule_site_paused_until(target->site, clock_now()) != 0;
     pthread_mutex_unlock(&queue->lock);
     return out;
 }
@@ -439,7 +439,7 @@ enter_site(struct attempt *a, const struct route_hosts *hosts)
             runner->site = site;
         }
     }
-    paused = !joined && site->paused_until > clock_now();
+    paused = !joined && schedule_site_paused_until(site, clock_now()) != 0;
     pthread_mutex_unlock(&queue->lock);
     if (joined)
         return true;

@@ -128,6 +128,7 @@ run_attempt(struct attempt *a)
     case ROUTE_LOCAL:
         local_deliver(a->runner, &a->envelope, a->body, a->rows, a->count, a->results);
         a->result_count = a->count;
+        attempt_tell_site(a, OK);
         attempt_record(a);
         return;
     case ROUTE_MX:

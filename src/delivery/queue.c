@@ -24,7 +24,8 @@
 #include <string.h>
 
 enum {
-    STARTS_AT_ONCE = 64,
+    STARTS_AT_ONCE = 32, /* On the stack. */
+    EVICT_LOOKS = 64,
     OVERDUE_AT_ONCE = 256,
     FEED_BATCH_MAX = 1000
 };
@@ -188,6 +189,7 @@ queue_shaping(struct queue *queue)
 void
 queue_reload(struct queue *queue, const struct config *config, struct shaping *shaping)
 {
+    struct schedule_limits limits;
     const struct config *old;
     const struct shaping *old_shaping;
 
@@ -196,7 +198,8 @@ queue_reload(struct queue *queue, const struct config *config, struct shaping *s
     old_shaping = queue->shaping;
     queue->config = config_ref(config);
     queue->shaping = shaping;
-    queue->schedule.limits = limits_from(config);
+    limits = limits_from(config);
+    schedule_set_limits(&queue->schedule, &limits);
     pthread_mutex_unlock(&queue->lock);
     config_unref(old);
     shaping_unref(old_shaping);
@@ -219,8 +222,17 @@ queue_wake_after(struct queue *queue)
         bell_ring(&queue->loops[0].bell);
 }
 
+static unsigned
+transaction_max(const struct queue *queue)
+{
+    unsigned max = MAX(queue->config->delivery.recipients_per_transaction, 1U);
+
+    return MIN(max, (unsigned)FEED_BATCH_MAX);
+}
+
+/* A runner that waits for work at SITE, out of the lists. */
 static struct runner *
-take_idle(struct schedule_site *site, struct queue_loop *loop)
+take_idle(struct queue *queue, struct schedule_site *site, const struct queue_loop *loop)
 {
     struct runner *found = NULL;
     unsigned looked = 0;
@@ -233,26 +245,30 @@ take_idle(struct schedule_site *site, struct queue_loop *loop)
         if (found->loop == loop || ++looked >= 8)
             break;
     }
-    if (!found)
-        return NULL;
-    list_remove(&found->idle);
+    must(found);
     list_remove(&found->idle_all);
+    schedule_site_unpark(&queue->schedule, site, &found->idle);
     return found;
+}
+
+static void
+feed(struct runner *runner, struct schedule_batch *batch)
+{
+    runner->batch = *batch;
+    list_move(&runner->batch.rows, &batch->rows);
+    runner->has_batch = true;
 }
 
 void
 queue_feed_idle(struct queue *queue, struct schedule_site *site)
 {
-    struct queue_loop *loop = &queue->loops[runtime_loop_current()];
-    unsigned max = MAX(queue->config->delivery.recipients_per_transaction, 1U);
+    const struct queue_loop *loop = &queue->loops[runtime_loop_current()];
+    struct schedule_batch batch;
 
-    while (!list_is_empty(&site->idle) && schedule_site_has_work(site)) {
-        struct runner *runner = take_idle(site, loop);
-        if (!runner)
-            break;
-        runner->has_batch = schedule_take(&queue->schedule, site, MIN(max, FEED_BATCH_MAX),
-                                          clock_now(), &runner->batch);
-        must(runner->has_batch);
+    while (!list_is_empty(&site->idle) &&
+           schedule_take(&queue->schedule, site, transaction_max(queue), clock_now(), &batch)) {
+        struct runner *runner = take_idle(queue, site, loop);
+        feed(runner, &batch);
         bell_ring(&runner->bell);
     }
 }
@@ -373,7 +389,7 @@ queue_add(struct queue *queue, const struct envelope *envelope)
     message = add_message(queue, envelope, NULL, keys);
     if (message && queue->loop_count > 0) {
         feed_sites_of(queue, message);
-        wanted = !list_is_empty(&queue->schedule.runnable);
+        wanted = schedule_has_work(&queue->schedule);
     }
     if (message)
         (void)schedule_message_release(&queue->schedule, message);
@@ -423,21 +439,24 @@ queue_found(void *arg, const struct spool_entry *entry)
 
 /* --- Out. */
 
+/* WORK, with a slot of its site, for a new connection. */
 static void
-start_runner(struct queue_loop *loop, struct schedule_site *site)
+start_runner(struct queue_loop *loop, struct schedule_work *work)
 {
     struct runner *runner = calloc(1, sizeof(*runner));
 
     must(runner);
     runner->queue = loop->queue;
     runner->loop = loop;
-    runner->site = site;
+    runner->site = work->site;
+    feed(runner, &work->batch);
     if (group_start(&loop->runners, deliver_run, runner, "deliver") == OK)
         return;
-    free(runner);
     pthread_mutex_lock(&loop->queue->lock);
-    schedule_site_release(&loop->queue->schedule, site);
+    runner_end_batch(runner);
+    schedule_site_release(&loop->queue->schedule, runner->site);
     pthread_mutex_unlock(&loop->queue->lock);
+    free(runner);
 }
 
 /* Rows that are late or over, as far as they belong to one message. */
@@ -494,37 +513,44 @@ settle_overdue(struct queue_loop *loop, instant now)
     free(results);
 }
 
-/* When all slots are taken and somebody waits, the connection that has idled longest goes. */
+/* When somebody waits for a slot that an idle connection has, the one that has idled longest goes.
+ */
 static void
 evict_idle(struct queue *queue)
 {
-    struct link *first;
+    unsigned looked = 0;
 
-    if (!schedule_is_crowded(&queue->schedule) || !(first = list_pop(&queue->idle)))
-        return;
-    struct runner *runner = CONTAINER_OF(first, struct runner, idle_all);
-    list_remove(&runner->idle);
-    runner->must_quit = true;
-    bell_ring(&runner->bell);
+    list_each(link, &queue->idle) {
+        struct runner *runner = CONTAINER_OF(link, struct runner, idle_all);
+        if (schedule_is_crowded(&queue->schedule, runner->site)) {
+            list_remove(&runner->idle_all);
+            schedule_site_unpark(&queue->schedule, runner->site, &runner->idle);
+            runner->must_quit = true;
+            bell_ring(&runner->bell);
+            return;
+        }
+        if (++looked >= EVICT_LOOKS)
+            return;
+    }
 }
 
-/* Sites to which this loop shall open connections; also feeds runners that idle.  Under the lock.
- */
+/* Work for which this loop shall open connections; runners that idle are fed.  Under the lock. */
 static size_t
-take_sites(struct queue *queue, struct schedule_site **sites, size_t max)
+take_work(struct queue_loop *loop, struct schedule_work *works, size_t max, instant now)
 {
+    struct queue *queue = loop->queue;
     size_t count = 0;
 
-    while (count < max && !list_is_empty(&queue->schedule.runnable)) {
-        struct schedule_site *first =
-            CONTAINER_OF(queue->schedule.runnable.next, struct schedule_site, runnable);
-        queue_feed_idle(queue, first);
-        if (!schedule_site_has_work(first))
-            continue;
-        sites[count] = schedule_take_site(&queue->schedule, clock_now());
-        if (!sites[count])
-            break;
-        count++;
+    while (count < max &&
+           schedule_next(&queue->schedule, transaction_max(queue), now, &works[count])) {
+        struct schedule_work *work = &works[count];
+        if (work->for_idle) {
+            struct runner *runner = take_idle(queue, work->site, loop);
+            feed(runner, &work->batch);
+            bell_ring(&runner->bell);
+        } else {
+            count++;
+        }
     }
     evict_idle(queue);
     return count;
@@ -541,7 +567,7 @@ WAITS static bool
 dispatch_once(struct queue_loop *loop, instant *deadline)
 {
     struct queue *queue = loop->queue;
-    struct schedule_site *sites[STARTS_AT_ONCE];
+    struct schedule_work works[STARTS_AT_ONCE];
     instant now = clock_now();
     bool overdue, more;
     size_t count;
@@ -554,14 +580,14 @@ dispatch_once(struct queue_loop *loop, instant *deadline)
     }
     if (loop->index == 0)
         schedule_tick(&queue->schedule, now);
-    count = take_sites(queue, sites, STARTS_AT_ONCE);
+    count = take_work(loop, works, STARTS_AT_ONCE, now);
     more = count == STARTS_AT_ONCE;
     overdue = loop->index == 0 && !list_is_empty(&queue->schedule.overdue);
     if (loop->index == 0)
         *deadline = steady_at(schedule_due(&queue->schedule), now);
     pthread_mutex_unlock(&queue->lock);
     for (size_t i = 0; i < count; i++)
-        start_runner(loop, sites[i]);
+        start_runner(loop, &works[i]);
     if (loop->index == 0)
         *deadline = MIN(*deadline, steady_at(standing_tick(loop, now), now));
     if (overdue)
@@ -646,7 +672,7 @@ quit_idle(struct queue *queue)
 
     while ((first = list_pop(&queue->idle))) {
         struct runner *runner = CONTAINER_OF(first, struct runner, idle_all);
-        list_remove(&runner->idle);
+        schedule_site_unpark(&queue->schedule, runner->site, &runner->idle);
         runner->must_quit = true;
         bell_ring(&runner->bell);
     }

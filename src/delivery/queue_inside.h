@@ -149,8 +149,10 @@ str handling_why(struct arena *arena, const struct envelope *envelope, instant n
 /* When a message is given up. */
 instant handling_expiry(const struct envelope *envelope, const struct config *config);
 
-/* runner.c: a fiber; takes the runner, which holds a slot of its site. */
+/* runner.c: a fiber; takes the runner, which holds a slot of its site and its first batch. */
 WAITS void deliver_run(void *runner);
+/* Under the lock: rows that are left go back to the front, the batch is given up. */
+void runner_end_batch(struct runner *runner);
 /* deliver.c: the batch of RUNNER; its rows are elsewhere afterwards. */
 WAITS void deliver_attempt(struct runner *runner);
 /* connect.c */

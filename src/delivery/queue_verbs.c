@@ -28,10 +28,8 @@ struct row_view {
     uint32_t attempts;
     instant due;
     str site;
-    str reason;
-    instant paused_until;
-    unsigned running;
-    unsigned limit;
+    str wait; /* What keeps the site, in words; until when, if that is known. */
+    instant wait_until;
 };
 
 struct message_view {
@@ -331,7 +329,8 @@ copy_rows(struct queue *queue, const struct schedule_message *message, struct ar
           struct message_view *view)
 {
     const struct schedule_site *last = NULL;
-    str site = S(""), reason = S("");
+    struct schedule_wait wait = {};
+    str site = S(""), text = S("");
 
     view->row_count = message->row_count;
     view->expires = schedule_expiry(&queue->schedule, message);
@@ -346,8 +345,9 @@ copy_rows(struct queue *queue, const struct schedule_message *message, struct ar
             continue;
         if (row->target->site != last) {
             last = row->target->site;
+            schedule_site_why(&queue->schedule, last, clock_now(), &wait);
             if (!arena_copy(arena, str_from(last->key), &site) ||
-                !arena_copy(arena, str_from(last->reason), &reason))
+                !arena_copy(arena, str_from(wait.text), &text))
                 return ERR_LIMIT;
         }
         *copy = (struct row_view){
@@ -357,10 +357,8 @@ copy_rows(struct queue *queue, const struct schedule_message *message, struct ar
             .attempts = row->attempts,
             .due = row->due,
             .site = site,
-            .reason = reason,
-            .paused_until = last->paused_until,
-            .running = last->running,
-            .limit = last->limit,
+            .wait = text,
+            .wait_until = wait.until,
         };
     }
     return OK;
@@ -418,17 +416,9 @@ sentence(struct arena *arena, const struct row_view *row, const struct recipient
             made = arena_printf(arena, &text, "It waits for its time, %s.", when);
         break;
     case ROW_READY:
-        date_format_rfc3339(row->paused_until, false, when);
-        if (row->paused_until)
-            made = arena_printf(arena, &text,
-                                "%.*s takes no mail at the moment (%.*s); it is tried again at %s.",
-                                STR_ARG(row->site), STR_ARG(row->reason), when);
-        else if (row->running >= row->limit)
-            made = arena_printf(
-                arena, &text, "It waits for one of the %u connections to %.*s, which are all busy.",
-                row->limit, STR_ARG(row->site));
-        else
-            made = arena_printf(arena, &text, "It is about to go to %.*s.", STR_ARG(row->site));
+        date_format_rfc3339(row->wait_until, false, when);
+        made = arena_printf(arena, &text, "It waits: %.*s%s%s.", STR_ARG(row->wait),
+                            row->wait_until ? "; it goes on at " : "", row->wait_until ? when : "");
         break;
     default:
         return S("");
@@ -453,7 +443,7 @@ fill_recipient(struct arena *arena, const struct message_view *view, uint32_t in
         .matches = matches,
         .attempts = done ? progress->attempts : row->attempts,
         .next_attempt = row->state == ROW_SCHEDULED ? row->due
-                        : row->state == ROW_READY   ? row->paused_until
+                        : row->state == ROW_READY   ? row->wait_until
                                                     : 0,
         .expires = view->expires,
         .site = row->site,

@@ -9,6 +9,7 @@
 #include "protocols/smtp/client.h"
 #include "runtime/clock.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 /* When others wait for a slot, a runner gives its own up after so many messages. */
@@ -16,9 +17,8 @@ enum {
     SHARE_WHEN_CROWDED = 20
 };
 
-/* Under the lock: rows go back to the front, the batch is given up. */
-static void
-end_batch(struct runner *runner)
+void
+runner_end_batch(struct runner *runner)
 {
     struct schedule *schedule = &runner->queue->schedule;
     struct link *link;
@@ -51,7 +51,7 @@ take_work(struct runner *runner)
 
     if (runner->must_quit || queue->stopping || fiber_cancelled())
         return false;
-    if (schedule_is_crowded(&queue->schedule) && sent >= SHARE_WHEN_CROWDED)
+    if (schedule_is_crowded(&queue->schedule, runner->site) && sent >= SHARE_WHEN_CROWDED)
         return false;
     refresh_config(runner);
     runner->has_batch = schedule_take(&queue->schedule, runner->site,
@@ -70,7 +70,7 @@ linger(struct runner *runner)
 
     (void)e; /* Rung, over or cancelled: the tables say what came of it. */
     pthread_mutex_lock(&queue->lock);
-    list_remove(&runner->idle);
+    schedule_site_unpark(&queue->schedule, runner->site, &runner->idle);
     list_remove(&runner->idle_all);
     fed = runner->has_batch;
     if (fed)
@@ -79,26 +79,52 @@ linger(struct runner *runner)
     return fed;
 }
 
+/* Under the lock.  Whether it is worth while to keep the connection for what may come. */
+static bool
+should_linger(const struct runner *runner)
+{
+    const struct queue *queue = runner->queue;
+    instant now = clock_now();
+    instant until = schedule_site_throttled_until(runner->site, now);
+
+    return runner->client && !runner->must_quit && !queue->stopping && !fiber_cancelled() &&
+           !schedule_is_crowded(&queue->schedule, runner->site) &&
+           until - now < runner->config->delivery.idle_time;
+}
+
+/* Under the lock. */
+static bool
+is_worn(const struct runner *runner)
+{
+    unsigned max = (unsigned)MIN(runner->config->delivery.messages_per_connection, UINT_MAX);
+
+    return !smtp_client_is_usable(runner->client) ||
+           smtp_client_sent(runner->client) >= schedule_site_session(runner->site, max);
+}
+
 WAITS static bool
 next_work(struct runner *runner)
 {
     struct queue *queue = runner->queue;
     bool lingers = false;
+    bool worn = false;
     bool more, has;
 
-    if (runner->client &&
-        (!smtp_client_is_usable(runner->client) ||
-         smtp_client_sent(runner->client) >= runner->config->delivery.messages_per_connection))
+    if (runner->client) {
+        pthread_mutex_lock(&queue->lock);
+        worn = is_worn(runner);
+        pthread_mutex_unlock(&queue->lock);
+    }
+    if (worn)
         runner_drop_client(runner);
     pthread_mutex_lock(&queue->lock);
     has = take_work(runner);
-    if (!has && runner->client && !runner->must_quit && !queue->stopping && !fiber_cancelled() &&
-        runner->site->paused_until == 0 && !schedule_is_crowded(&queue->schedule)) {
-        list_append(&runner->site->idle, &runner->idle);
+    if (!has && should_linger(runner)) {
         list_append(&queue->idle, &runner->idle_all);
+        schedule_site_park(&queue->schedule, runner->site, &runner->idle);
         lingers = true;
     }
-    more = has && !list_is_empty(&queue->schedule.runnable);
+    more = schedule_has_work(&queue->schedule);
     pthread_mutex_unlock(&queue->lock);
     if (more)
         bell_ring(&runner->loop->bell);
@@ -114,18 +140,19 @@ deliver_run(void *arg)
     arena_init(&runner->arena, ATTEMPT_ARENA_MAX);
     runner->config = queue_config(queue);
     runner->shaping = queue_shaping(queue);
-    while (next_work(runner)) {
+    /* The first batch came with it. */
+    while (runner->has_batch || next_work(runner)) {
         if (queue->events)
             events_keep_up(queue->events);
         deliver_attempt(runner);
         pthread_mutex_lock(&queue->lock);
-        end_batch(runner);
+        runner_end_batch(runner);
         pthread_mutex_unlock(&queue->lock);
     }
     runner_drop_client(runner);
     pthread_mutex_lock(&queue->lock);
     if (runner->has_batch)
-        end_batch(runner);
+        runner_end_batch(runner);
     schedule_site_release(&queue->schedule, runner->site);
     pthread_mutex_unlock(&queue->lock);
     queue_ring(queue);

@@ -1,23 +1,18 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
-/* schedule.c: the tables of what waits.
+/* schedule.c: the tables of what waits: messages, rows, time, operators.
  *
  * A row's timer is its next moment of interest: when scheduled, the time it is due (or late, or
  * over); when ready, the time at which it is late or over, so that a row that waits behind a dead
  * site for days is still reported and returned, without an attempt of its own and without a walk.
  *
- * A target keeps its ready rows in SCHEDULE_TURNS lists by a hash of the sender and serves the
- * lists in turn: a newsletter fills one list and delays the others by one batch at a time.  Start
- * reading at schedule_take().
+ * Start reading at row_place() and schedule_tick(); whose turn it is: schedule_turns.c.
  */
-#include "delivery/schedule.h"
-
-#include "base/must.h"
+#include "delivery/schedule_inside.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    SITE_SUCCESSES_PER_SLOT = 8,
     BUCKETS_MIN = 64,
     TICK_ROWS_MAX = 5000
 };
@@ -27,12 +22,14 @@ schedule_init(struct schedule *schedule, const struct schedule_limits *limits, u
 {
     *schedule = (struct schedule){ .limits = *limits };
     heap_init(&schedule->rows);
-    heap_init(&schedule->pauses);
-    list_init(&schedule->runnable);
+    heap_init(&schedule->timers);
+    turnstile_init(&schedule->runnable);
     list_init(&schedule->overdue);
+    list_init(&schedule->wakes);
     list_init(&schedule->idle_targets);
     map_init(&schedule->targets, 0);
     map_init(&schedule->sites, 0);
+    map_init(&schedule->groups, 0);
     rand_init(&schedule->rand, seed);
 }
 
@@ -50,18 +47,19 @@ schedule_done(struct schedule *schedule)
         }
     free(schedule->buckets);
     for (size_t at = 0; map_next(&schedule->targets, &at, &key, &value);) {
+        schedule_turns_free(value);
         free(((struct schedule_target *)value)->key);
         free(value);
     }
-    for (size_t at = 0; map_next(&schedule->sites, &at, &key, &value);) {
-        free(((struct schedule_site *)value)->key);
-        free(((struct schedule_site *)value)->source);
-        free(value);
-    }
+    for (size_t at = 0; map_next(&schedule->sites, &at, &key, &value);)
+        schedule_site_free(value);
+    for (size_t at = 0; map_next(&schedule->groups, &at, &key, &value);)
+        schedule_group_free(value);
     map_done(&schedule->targets);
     map_done(&schedule->sites);
+    map_done(&schedule->groups);
     free(schedule->rows.items);
-    free(schedule->pauses.items);
+    free(schedule->timers.items);
     *schedule = (struct schedule){};
 }
 
@@ -162,6 +160,7 @@ schedule_add(struct schedule *schedule, const struct schedule_facts *facts, uint
     message->sender = facts->sender;
     message->lane = (uint8_t)facts->lane;
     message->priority = facts->priority;
+    message->rank = (uint8_t)schedule_rank_of(facts->lane, facts->priority);
     message->is_report = facts->is_report;
     message->row_count = row_count;
     message->waiting = row_count;
@@ -190,64 +189,14 @@ schedule_message_release(struct schedule *schedule, struct schedule_message *mes
     return true;
 }
 
-/* --- Sites and targets. */
-
-static void
-site_free_if_idle(struct schedule *schedule, struct schedule_site *site)
-{
-    if (site->target_count > 0 || site->running > 0)
-        return;
-    must(list_is_empty(&site->idle) && list_is_empty(&site->targets));
-    heap_remove(&schedule->pauses, &site->timer);
-    list_remove(&site->runnable);
-    map_remove(&schedule->sites, str_from(site->key));
-    free(site->key);
-    free(site->source);
-    free(site);
-}
-
-static struct schedule_site *
-site_get(struct schedule *schedule, str key, str source)
-{
-    struct schedule_site *site = map_get(&schedule->sites, key);
-
-    if (site)
-        return site;
-    site = calloc(1, sizeof(*site));
-    must(site);
-    site->key = str_dup(key);
-    site->source = str_dup(source);
-    site->limit = schedule->limits.site_slots;
-    list_init(&site->targets);
-    list_init(&site->idle);
-    must(map_put(&schedule->sites, key, site) == OK);
-    return site;
-}
-
-bool
-schedule_site_has_work(const struct schedule_site *site)
-{
-    return !list_is_empty(&site->targets) && site->paused_until == 0;
-}
-
-/* SITE stands among the runnable ones exactly when a connection to it is wanted and allowed. */
-static void
-site_update(struct schedule *schedule, struct schedule_site *site)
-{
-    bool wanted = schedule_site_has_work(site) && site->running < site->limit;
-
-    if (wanted && !list_holds(&site->runnable))
-        list_append(&schedule->runnable, &site->runnable);
-    else if (!wanted)
-        list_remove(&site->runnable);
-}
+/* --- Targets. */
 
 static void
 target_free(struct schedule *schedule, struct schedule_target *target)
 {
     struct schedule_site *site = target->site;
 
-    must(target->rows == 0 && target->users == 0 && !list_holds(&target->link));
+    must(target->rows == 0 && target->users == 0 && !target->queues);
     if (list_holds(&target->idle)) {
         list_remove(&target->idle);
         schedule->idle_target_count--;
@@ -256,7 +205,7 @@ target_free(struct schedule *schedule, struct schedule_target *target)
     free(target->key);
     free(target);
     site->target_count--;
-    site_free_if_idle(schedule, site);
+    schedule_site_free_if_idle(schedule, site);
 }
 
 /* A target without rows is kept for a while, for what was learnt of it; the longest idle goes
@@ -291,9 +240,9 @@ target_get(struct schedule *schedule, str key)
     target = calloc(1, sizeof(*target));
     must(target);
     target->key = str_dup(key);
-    for (size_t i = 0; i < SCHEDULE_TURNS; i++)
-        list_init(&target->turns[i]);
-    target->site = site_get(schedule, key, S(""));
+    target->site = schedule_site_get(schedule, key, S(""));
+    /* Which hosts a domain has is not known yet: one lookup, not many. */
+    target->site->own.is_unresolved = str_starts(key, S("mx:"));
     target->site->target_count++;
     must(map_put(&schedule->targets, key, target) == OK);
     return target;
@@ -305,27 +254,6 @@ schedule_target_release(struct schedule *schedule, struct schedule_target *targe
     must(target->users > 0);
     target->users--;
     target_idle_if_unused(schedule, target);
-}
-
-struct schedule_site *
-schedule_bind(struct schedule *schedule, struct schedule_target *target, str key, str source)
-{
-    struct schedule_site *old = target->site;
-    struct schedule_site *site = site_get(schedule, key, source);
-
-    if (site == old)
-        return site;
-    site->target_count++;
-    target->site = site;
-    if (list_holds(&target->link)) {
-        list_remove(&target->link);
-        list_append(&site->targets, &target->link);
-        site_update(schedule, site);
-        site_update(schedule, old);
-    }
-    old->target_count--;
-    site_free_if_idle(schedule, old);
-    return site;
 }
 
 /* --- Rows. */
@@ -373,40 +301,24 @@ row_deadline(const struct schedule *schedule, const struct schedule_row *row)
 static void
 row_ready(struct schedule *schedule, struct schedule_row *row, bool in_front)
 {
-    struct schedule_target *target = row->target;
-    unsigned turn = (unsigned)(row->message->sender % SCHEDULE_TURNS);
-
     row->state = ROW_READY;
     row->kept = false;
-    if (in_front)
-        list_prepend(&target->turns[turn], &row->link);
-    else
-        list_append(&target->turns[turn], &row->link);
-    target->turns_filled |= (uint16_t)(1U << turn);
-    schedule->ready_count++;
-    if (target->ready++ == 0) {
-        list_append(&target->site->targets, &target->link);
-        site_update(schedule, target->site);
-    }
     heap_set(&schedule->rows, &row->timer, row_deadline(schedule, row));
+    schedule_turns_enter(schedule, row, in_front);
+}
+
+void
+schedule_row_out(struct schedule *schedule, struct schedule_row *row)
+{
+    heap_remove(&schedule->rows, &row->timer);
 }
 
 /* Takes a ready row out of its turn. */
 static void
 row_unready(struct schedule *schedule, struct schedule_row *row)
 {
-    struct schedule_target *target = row->target;
-    unsigned turn = (unsigned)(row->message->sender % SCHEDULE_TURNS);
-
-    list_remove(&row->link);
-    if (list_is_empty(&target->turns[turn]))
-        target->turns_filled &= (uint16_t) ~(1U << turn);
-    schedule->ready_count--;
-    if (--target->ready == 0) {
-        list_remove(&target->link);
-        site_update(schedule, target->site);
-    }
-    heap_remove(&schedule->rows, &row->timer);
+    schedule_turns_leave(schedule, row);
+    schedule_row_out(schedule, row);
 }
 
 static void
@@ -537,17 +449,31 @@ schedule_row_move(struct schedule *schedule, struct schedule_row *row, str targe
     schedule_row_return(schedule, row, now);
 }
 
-instant
-schedule_retry_at(struct schedule *schedule, unsigned attempts, instant now)
+static instant
+retry_after(struct schedule *schedule, duration wait, unsigned attempts, instant now)
 {
-    duration wait = schedule->limits.retry_min;
-
     for (unsigned i = 1; i < attempts && wait < schedule->limits.retry_max; i++)
         wait *= 2;
     wait = MIN(wait, schedule->limits.retry_max);
     /* A tenth either way, so that what failed together does not come back together. */
     wait += (duration)rand_below(&schedule->rand, (uint64_t)wait / 5 + 1) - wait / 10;
     return now + wait;
+}
+
+instant
+schedule_retry_at(struct schedule *schedule, unsigned attempts, instant now)
+{
+    return retry_after(schedule, schedule->limits.retry_min, attempts, now);
+}
+
+instant
+schedule_row_retry_at(struct schedule *schedule, const struct schedule_row *row, unsigned attempts,
+                      instant now)
+{
+    duration least = schedule->limits.retry_min;
+
+    return retry_after(schedule, row->message->rank == RANK_CODE ? MAX(least / 10, 1) : least,
+                       attempts, now);
 }
 
 /* --- Time. */
@@ -578,12 +504,8 @@ schedule_tick(struct schedule *schedule, instant now)
 {
     struct heap_item *first;
 
-    while ((first = heap_first(&schedule->pauses)) && first->key <= now) {
-        struct schedule_site *site = CONTAINER_OF(first, struct schedule_site, timer);
-        heap_remove(&schedule->pauses, first);
-        site->paused_until = 0;
-        site_update(schedule, site);
-    }
+    while ((first = heap_first(&schedule->timers)) && first->key <= now)
+        schedule_group_tick(schedule, CONTAINER_OF(first, struct schedule_group, timer), now);
     for (unsigned count = 0; count < TICK_ROWS_MAX; count++) {
         first = heap_first(&schedule->rows);
         if (!first || first->key > now)
@@ -596,214 +518,9 @@ instant
 schedule_due(const struct schedule *schedule)
 {
     const struct heap_item *row = heap_first(&schedule->rows);
-    const struct heap_item *pause = heap_first(&schedule->pauses);
+    const struct heap_item *group = heap_first(&schedule->timers);
 
-    return MIN(row ? row->key : NEVER, pause ? pause->key : NEVER);
-}
-
-/* --- Turns. */
-
-struct schedule_site *
-schedule_take_site(struct schedule *schedule, instant now)
-{
-    struct schedule_site *site;
-    struct link *first;
-
-    (void)now;
-    if (schedule->running >= schedule->limits.slots)
-        return NULL;
-    first = list_pop(&schedule->runnable);
-    if (!first)
-        return NULL;
-    site = CONTAINER_OF(first, struct schedule_site, runnable);
-    site->running++;
-    schedule->running++;
-    site_update(schedule, site); /* Behind the others, if it wants more. */
-    return site;
-}
-
-static struct link *
-next_turn(struct schedule_target *target)
-{
-    must(target->turns_filled);
-    do
-        target->turn = (uint8_t)((target->turn + 1) % SCHEDULE_TURNS);
-    while (!(target->turns_filled & 1U << target->turn));
-    return &target->turns[target->turn];
-}
-
-bool
-schedule_take(struct schedule *schedule, struct schedule_site *site, unsigned max, instant now,
-              struct schedule_batch *batch)
-{
-    struct schedule_target *target;
-    struct link *turn;
-
-    if (!schedule_site_has_work(site))
-        return false;
-    target = CONTAINER_OF(site->targets.next, struct schedule_target, link);
-    turn = next_turn(target);
-    *batch = (struct schedule_batch){ .target = target, .taken_at = now };
-    batch->message = CONTAINER_OF(turn->next, struct schedule_row, link)->message;
-    batch->message->users++;
-    target->users++;
-    list_init(&batch->rows);
-    while (batch->count < max && !list_is_empty(turn)) {
-        struct schedule_row *row = CONTAINER_OF(turn->next, struct schedule_row, link);
-        if (row->message != batch->message)
-            break;
-        row_unready(schedule, row);
-        row->state = ROW_RUNNING;
-        list_append(&batch->rows, &row->link);
-        batch->count++;
-    }
-    if (list_holds(&target->link)) {
-        list_remove(&target->link);
-        list_append(&site->targets, &target->link);
-    }
-    return true;
-}
-
-void
-schedule_site_release(struct schedule *schedule, struct schedule_site *site)
-{
-    must(site->running > 0 && schedule->running > 0);
-    site->running--;
-    schedule->running--;
-    site_update(schedule, site);
-    site_free_if_idle(schedule, site);
-}
-
-bool
-schedule_site_join(struct schedule *schedule, struct schedule_site *site, instant now)
-{
-    (void)now;
-    if (site->paused_until != 0 || site->running >= site->limit)
-        return false;
-    site->running++;
-    schedule->running++;
-    site_update(schedule, site);
-    return true;
-}
-
-bool
-schedule_is_crowded(const struct schedule *schedule)
-{
-    return schedule->running >= schedule->limits.slots && !list_is_empty(&schedule->runnable);
-}
-
-/* --- What a site teaches. */
-
-void
-schedule_site_succeeded(struct schedule *schedule, struct schedule_site *site, instant now)
-{
-    (void)now;
-    site->failures = 0;
-    site->works = true;
-    site->reason[0] = '\0';
-    if (site->limit < schedule->limits.site_slots && ++site->successes >= SITE_SUCCESSES_PER_SLOT) {
-        site->successes = 0;
-        site->limit++;
-        site_update(schedule, site);
-    }
-}
-
-static void
-site_reason(struct schedule_site *site, str reason)
-{
-    size_t len = MIN(reason.len, sizeof(site->reason) - 1);
-
-    for (size_t i = 0; i < len; i++)
-        site->reason[i] = reason.ptr[i];
-    site->reason[len] = '\0';
-}
-
-instant
-schedule_site_failed(struct schedule *schedule, struct schedule_site *site, str reason, instant now)
-{
-    site_reason(site, reason);
-    site->successes = 0;
-    if (site->paused_until != 0)
-        return site->paused_until;
-    /* The caller's own slot is among those in use. */
-    if (site->running > 1 && site->works) {
-        site->works = false;
-        site->limit = MAX(1U, MIN(site->limit, site->running) - 1);
-        site_update(schedule, site);
-        return now;
-    }
-    site->works = false;
-    site->failures++;
-    site->limit = MAX(1U, site->limit / 2);
-    site->paused_until = schedule_retry_at(schedule, site->failures, now);
-    heap_set(&schedule->pauses, &site->timer, site->paused_until);
-    site_update(schedule, site);
-    return site->paused_until;
-}
-
-void
-schedule_site_pace(struct schedule *schedule, struct schedule_site *site, const struct pace *pace)
-{
-    if (pace_eq(&site->pace, pace))
-        return;
-    site->pace = *pace;
-    if (pace->connections)
-        site->limit = MIN(site->limit, pace->connections);
-    site_update(schedule, site);
-}
-
-void
-schedule_site_group(struct schedule *schedule, struct schedule_site *site,
-                    enum schedule_scope scope, str name, const struct pace *pace)
-{
-    (void)scope;
-    if (name.len && pace->connections)
-        site->limit = MIN(site->limit, pace->connections);
-    site_update(schedule, site);
-}
-
-instant
-schedule_site_slow(struct schedule *schedule, struct schedule_site *site, enum schedule_scope scope,
-                   str reason, instant now)
-{
-    (void)scope;
-    return schedule_site_failed(schedule, site, reason, now);
-}
-
-instant
-schedule_site_rate_limited(struct schedule *schedule, struct schedule_site *site,
-                           enum schedule_scope scope, instant taken_at, str reason, instant now)
-{
-    (void)taken_at;
-    schedule_site_pause(schedule, site, scope, now + MINUTES(1), reason);
-    return now + MINUTES(1);
-}
-
-void
-schedule_site_pause(struct schedule *schedule, struct schedule_site *site,
-                    enum schedule_scope scope, instant until, str reason)
-{
-    (void)scope;
-    site_reason(site, reason);
-    site->paused_until = MAX(until, site->paused_until);
-    heap_set(&schedule->pauses, &site->timer, site->paused_until);
-    site_update(schedule, site);
-}
-
-instant
-schedule_site_throttled_until(const struct schedule *schedule, const struct schedule_site *site,
-                              instant now)
-{
-    (void)schedule;
-    return site->paused_until > now ? site->paused_until : 0;
-}
-
-void
-schedule_site_wake(struct schedule *schedule, struct schedule_site *site)
-{
-    heap_remove(&schedule->pauses, &site->timer);
-    site->paused_until = 0;
-    site_update(schedule, site);
+    return MIN(row ? row->key : NEVER, group ? group->key : NEVER);
 }
 
 /* --- Operators. */
@@ -826,8 +543,7 @@ schedule_retry(struct schedule *schedule, struct schedule_row *row, instant now)
 {
     if (row->state != ROW_SCHEDULED && row->state != ROW_READY)
         return false;
-    if (row->target->site->paused_until != 0)
-        schedule_site_wake(schedule, row->target->site);
+    schedule_site_wake(schedule, row->target->site);
     if (row->state == ROW_READY)
         return true;
     heap_remove(&schedule->rows, &row->timer);

@@ -12,8 +12,14 @@
  *
  * schedule_seize() makes any of the others RUNNING, for an operator's verb.
  *
- * Turns are fair between the senders of a target, the targets of a site, and the sites.  All times
- * are handed in; the owner (queue.c) holds its lock around every call.
+ * Turns are fair between the senders of a target, the targets of a site, and the sites, lane by
+ * lane.  Groups (a site, its provider, a source of ours, an MX host) bound connections and rates; a
+ * site without room waits at the group that has none, and is woken by it.
+ *
+ * The tables are schedule.c (messages, rows, time, operators), schedule_turns.c (whose turn it is),
+ * schedule_site.c (groups, slots, waiting), schedule_learn.c (what answers teach) and
+ * schedule_why.c (in words).  All times are handed in; the owner (queue.c) holds its lock around
+ * every call.
  */
 #pragma once
 
@@ -32,6 +38,28 @@
 enum {
     SCHEDULE_TURNS = 16,
     SCHEDULE_IDLE_TARGETS = 2048
+};
+
+/* Lanes with MT-PRIORITY taken into account: 4 and more is a step up, 8 two, and the same down, but
+ * nothing becomes a code that is none.  Codes go first, the others share by weight. */
+enum schedule_rank {
+    RANK_CODE,
+    RANK_URGENT,
+    RANK_PERSONAL,
+    RANK_NOTICE,
+    RANK_BULK,
+    RANK_LATER,
+    RANK_COUNT
+};
+
+/* Groups of sites with limits of their own. */
+enum schedule_scope {
+    SCOPE_SITE,
+    SCOPE_PROVIDER,     /* All sites of a provider, from one source of ours. */
+    SCOPE_PROVIDER_ALL, /* The same from all sources together. */
+    SCOPE_SOURCE,       /* All that goes out from a source. */
+    SCOPE_COUNT,
+    SCOPE_HOST = SCOPE_COUNT /* One MX host: of a connection, not of a site. */
 };
 
 struct schedule_limits {
@@ -85,6 +113,7 @@ struct schedule_message {
     uint32_t users;     /* Deliveries and settlements that hold on to it. */
     uint32_t row_count;
     uint8_t lane; /* enum lane */
+    uint8_t rank; /* enum schedule_rank */
     int8_t priority;
     bool is_report;
     bool settling;   /* The owner's. */
@@ -93,38 +122,75 @@ struct schedule_message {
     struct schedule_row rows[];
 };
 
+/* Lists by rank, served in turn. */
+struct turnstile {
+    struct link lists[RANK_COUNT];
+    uint32_t passes[RANK_COUNT]; /* The least is next. */
+    uint32_t now;                /* The last that was served. */
+};
+
+struct schedule_rate; /* What is learnt: schedule_learn.c. */
+
+/* What shares a limit. */
+struct schedule_group {
+    char *key; /* In schedule.groups; NULL: a site's own. */
+    char *name;
+    const struct pace *pace;    /* What is said of it; NULL: nothing. */
+    struct window *windows;     /* For each rate of PACE. */
+    struct schedule_rate *rate; /* NULL: nothing is known yet. */
+    struct link waiting;        /* Sites that found no room. */
+    struct link pending;        /* In schedule.wakes. */
+    struct heap_item timer;     /* In schedule.timers, when it may have room again. */
+    unsigned wakes;             /* Sites to be woken. */
+    unsigned members;           /* Sites, or connections. */
+    unsigned running;           /* Slots in use. */
+    unsigned limit;             /* Adaptive. */
+    unsigned threshold;         /* Growth is fast up to here. */
+    unsigned successes;         /* Since the limit was last changed. */
+    unsigned strikes;           /* Failures beside working connections. */
+    unsigned failures;          /* Pauses in a row. */
+    unsigned session_messages;  /* After so many it ends a connection; 0: unknown. */
+    uint8_t scope;
+    bool works;           /* A success came after the last failure. */
+    bool is_unresolved;   /* A lookup must say first which site it is. */
+    instant paused_until; /* 0: not pausing. */
+    instant lowered_at;
+    instant hold_until; /* The limit does not grow before. */
+    duration hold;
+    instant session_at; /* When SESSION_MESSAGES was learnt. */
+    char *reason;       /* Why it pauses or was lowered; may be NULL. */
+};
+
 /* Connections that can be shared. */
 struct schedule_site {
     char *key;
-    char *source;           /* The name of the source of ours; "": the usual one. */
-    struct pace pace;       /* What is said of it. */
-    struct link targets;    /* With ready rows. */
-    struct link runnable;   /* In schedule.runnable. */
-    struct link idle;       /* Of the owner: connections that wait for work. */
-    struct heap_item timer; /* In schedule.pauses while backing off. */
+    char *source; /* The name of the source of ours; "": the usual one. */
+    struct schedule_group own;
+    struct schedule_group *groups[SCOPE_COUNT]; /* The first is OWN; NULL: none. */
+    struct turnstile queues;                    /* With ready rows. */
+    struct link runnable;                       /* In schedule.runnable. */
+    struct link idle;                           /* Of the owner: schedule_site_park(). */
+    struct link wait;                           /* In waits_for->waiting. */
+    struct schedule_group *waits_for;
     unsigned target_count;
-    unsigned running;     /* Slots in use. */
-    unsigned limit;       /* Adaptive, 1 to site_slots. */
-    unsigned failures;    /* Pauses in a row. */
-    bool works;           /* A success came after the last failure. */
-    unsigned successes;   /* Since the limit was last changed. */
-    instant paused_until; /* 0: not backing off. */
-    ipaddr clear_addr;    /* TLS of the host there is broken: */
-    instant clear_until;  /* where it is only wished for, do without until then. */
-    char reason[160];     /* Why it backs off. */
+    uint8_t runnable_rank;
+    bool waits_for_time;
+    bool waits_with_code; /* A code waits too: another one changes nothing. */
+    bool woken;
+    ipaddr clear_addr;   /* TLS of the host there is broken: */
+    instant clear_until; /* where it is only wished for, do without until then. */
 };
+
+struct schedule_queue; /* The ready rows of a target in one rank. */
 
 struct schedule_target {
     char *key;
     struct schedule_site *site;
-    struct link link; /* In site.targets. */
+    struct schedule_queue *queues;
     struct link idle; /* In schedule.idle_targets. */
     uint32_t rows;
     uint32_t ready;
-    uint32_t users;        /* Deliveries that hold on to it. */
-    uint16_t turns_filled; /* A bit for each turn that has rows. */
-    uint8_t turn;          /* Whose turn it was last. */
-    struct link turns[SCHEDULE_TURNS];
+    uint32_t users; /* Deliveries that hold on to it. */
 };
 
 struct schedule {
@@ -136,13 +202,16 @@ struct schedule {
     size_t ready_count;
     unsigned running; /* Slots in use. */
     struct heap rows;
-    struct heap pauses;
-    struct link runnable; /* Sites with ready rows and a free slot. */
-    struct link overdue;  /* Rows to be reported late or expired; the owner takes them. */
+    struct heap timers;        /* Of groups. */
+    struct turnstile runnable; /* Sites with ready rows and a free slot, by their best rank. */
+    struct link overdue;       /* Rows to be reported late or expired; the owner takes them. */
+    struct link wakes;         /* Groups that have room again. */
+    bool waking;
     struct link idle_targets;
     unsigned idle_target_count;
     struct map targets;
     struct map sites;
+    struct map groups;
     struct rand rand;
 };
 
@@ -179,6 +248,8 @@ struct schedule_start {
 
 void schedule_init(struct schedule *schedule, const struct schedule_limits *limits, uint64_t seed);
 void schedule_done(struct schedule *schedule);
+/* From now on. */
+void schedule_set_limits(struct schedule *schedule, const struct schedule_limits *limits);
 
 /* A new message with ROW_COUNT rows, each of which is then placed by schedule_add_row() or counted
  * out by schedule_skip_row().  NULL if the id is there already.  The message has one user. */
@@ -202,33 +273,39 @@ void schedule_tick(struct schedule *schedule, instant now);
 instant schedule_due(const struct schedule *schedule);
 instant schedule_expiry(const struct schedule *schedule, const struct schedule_message *message);
 
+/* The next work of all: at most MAX rows of one message, taken, and the site that they are for.
+ * FOR_IDLE: a connection that waits there (site.idle) is to have it; otherwise a slot of the site
+ * was taken for a new one.  False when there is nothing that may go now. */
+struct schedule_work {
+    struct schedule_site *site;
+    struct schedule_batch batch;
+    bool for_idle;
+};
+bool schedule_next(struct schedule *schedule, unsigned max, instant now,
+                   struct schedule_work *work);
+bool schedule_has_work(const struct schedule *schedule);
 /* A site whose turn it is, with one of its slots taken; NULL when there is none. */
 struct schedule_site *schedule_take_site(struct schedule *schedule, instant now);
-/* Whether ready rows of SITE could go out through a slot that the caller has. */
-bool schedule_site_has_work(const struct schedule_site *site);
-/* The next rows of one message, at most MAX.  False when SITE has none, or is pausing. */
+/* The next rows of one message, at most MAX, for who has a slot of SITE.  False when SITE has none,
+ * or may not send now. */
 bool schedule_take(struct schedule *schedule, struct schedule_site *site, unsigned max, instant now,
                    struct schedule_batch *batch);
 void schedule_site_release(struct schedule *schedule, struct schedule_site *site);
 /* Another slot of SITE, for a batch whose target moved there; false when it has none now, or may
  * not send now. */
 bool schedule_site_join(struct schedule *schedule, struct schedule_site *site, instant now);
-/* Others wait for a slot and none is left: a delivery that has had its share should give way. */
-bool schedule_is_crowded(const struct schedule *schedule);
+/* A connection of SITE waits for work: ITEM is in site.idle until it is taken out again. */
+void schedule_site_park(struct schedule *schedule, struct schedule_site *site, struct link *item);
+void schedule_site_unpark(struct schedule *schedule, struct schedule_site *site, struct link *item);
+/* Others wait for a slot that SITE has, and none is left: a delivery that has had its share should
+ * give way. */
+bool schedule_is_crowded(const struct schedule *schedule, const struct schedule_site *site);
 
 /* TARGET belongs to the site named KEY, reached from SOURCE ("": the usual one): its ready rows go
  * there. */
 struct schedule_site *schedule_bind(struct schedule *schedule, struct schedule_target *target,
                                     str key, str source);
 
-/* Groups of sites with limits of their own. */
-enum schedule_scope {
-    SCOPE_SITE,
-    SCOPE_PROVIDER,     /* All sites of a provider, from one source of ours. */
-    SCOPE_PROVIDER_ALL, /* The same from all sources together. */
-    SCOPE_SOURCE,       /* All that goes out from a source. */
-    SCOPE_COUNT
-};
 /* What is said of SITE itself.  Cheap when it is what was said before. */
 void schedule_site_pace(struct schedule *schedule, struct schedule_site *site,
                         const struct pace *pace);
@@ -257,11 +334,50 @@ instant schedule_site_rate_limited(struct schedule *schedule, struct schedule_si
 /* Nothing more until UNTIL. */
 void schedule_site_pause(struct schedule *schedule, struct schedule_site *site,
                          enum schedule_scope scope, instant until, str reason);
+/* It ended a connection that worked, after MESSAGES messages: so many it is given from now on. */
+void schedule_site_ends_after(struct schedule *schedule, struct schedule_site *site,
+                              unsigned messages, instant now);
+/* The messages that one connection of SITE is given, at most MAX. */
+unsigned schedule_site_session(const struct schedule_site *site, unsigned max);
 /* Ends the pauses of SITE by an operator's wish. */
 void schedule_site_wake(struct schedule *schedule, struct schedule_site *site);
-/* Until when SITE may not send, though it is well: 0 when it may. */
-instant schedule_site_throttled_until(const struct schedule *schedule,
-                                      const struct schedule_site *site, instant now);
+/* Until when SITE may not send, pausing or at a limit of its rates: 0 when it may. */
+instant schedule_site_throttled_until(const struct schedule_site *site, instant now);
+/* Until when SITE takes no mail, because it, its provider or our source pauses: 0 when it does. */
+instant schedule_site_paused_until(const struct schedule_site *site, instant now);
+
+/* A slot at the MX host NAME for a connection of SITE, to be given back by schedule_host_leave().
+ * NULL when it has none, or pauses: the next host may have. */
+struct schedule_group *schedule_host_join(struct schedule *schedule, struct schedule_site *site,
+                                          str name, const struct pace *pace, instant now);
+void schedule_host_leave(struct schedule *schedule, struct schedule_group *host);
+/* One message through HOST: false when its rates do not allow it now. */
+bool schedule_host_take(struct schedule *schedule, struct schedule_group *host, bool is_code,
+                        instant now);
+/* No connection to NAME before UNTIL. */
+void schedule_host_pause(struct schedule *schedule, struct schedule_site *site, str name,
+                         instant until, str reason);
+/* No host of SITE had room: it waits until NAME has.  Its rows are READY. */
+void schedule_site_await_host(struct schedule *schedule, struct schedule_site *site, str name,
+                              instant now);
+
+/* What keeps a site, in one sentence without a full stop ("provider google takes 100 messages in
+ * 1h from us"), and until when (0: nobody knows). */
+enum schedule_wait_kind {
+    WAIT_NOTHING, /* Its turn is next. */
+    WAIT_PAUSE,
+    WAIT_RATE,
+    WAIT_CONNECTIONS,
+    WAIT_TURN, /* Others are before it. */
+};
+struct schedule_wait {
+    enum schedule_wait_kind kind;
+    enum schedule_scope scope;
+    instant until;
+    char text[320];
+};
+void schedule_site_why(const struct schedule *schedule, const struct schedule_site *site,
+                       instant now, struct schedule_wait *wait);
 
 /* Ends of RUNNING rows.  The row is out of any batch before. */
 void schedule_row_done(struct schedule *schedule, struct schedule_row *row);
@@ -274,6 +390,9 @@ void schedule_row_move(struct schedule *schedule, struct schedule_row *row, str 
                        instant now);
 /* The time of the next attempt after ATTEMPTS failed ones, with jitter. */
 instant schedule_retry_at(struct schedule *schedule, unsigned attempts, instant now);
+/* The same for a row: a code comes back ten times as soon. */
+instant schedule_row_retry_at(struct schedule *schedule, const struct schedule_row *row,
+                              unsigned attempts, instant now);
 
 /* A RUNNING row that a standing rule puts off until UNTIL; NEVER: it is HELD. */
 void schedule_row_keep(struct schedule *schedule, struct schedule_row *row, uint32_t rule,

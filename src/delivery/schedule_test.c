@@ -79,7 +79,7 @@ recipients_of_one_message_go_together(void)
     struct link *link;
 
     schedule_init(&schedule, &limits, 1);
-    add(&schedule, 1, 7, "mx:example.org", 100, T0);
+    add(&schedule, 1, 7, "smtp:example.org", 100, T0);
     site = schedule_take_site(&schedule, T0);
     CHECK(site && schedule_take(&schedule, site, 60, T0, &batch));
     CHECK(batch.count == 60);
@@ -103,8 +103,8 @@ a_newsletter_delays_another_sender_by_one_message(void)
 
     schedule_init(&schedule, &limits, 1);
     for (unsigned i = 1; i <= 100; i++)
-        add(&schedule, i, 1, "mx:example.org", 1, T0);
-    add(&schedule, 1000, 2, "mx:example.org", 1, T0);
+        add(&schedule, i, 1, "smtp:example.org", 1, T0);
+    add(&schedule, 1000, 2, "smtp:example.org", 1, T0);
     site = schedule_take_site(&schedule, T0);
     for (unsigned i = 0; i < COUNT_OF(order); i++)
         order[i] = deliver(&schedule, site, 50);
@@ -122,14 +122,14 @@ sites_take_turns_and_have_a_ceiling_of_connections(void)
 
     schedule_init(&schedule, &limits, 1);
     for (unsigned i = 1; i <= 10; i++)
-        add(&schedule, i, i, "mx:big.example", 1, T0);
-    add(&schedule, 20, 20, "mx:small.example", 1, T0);
+        add(&schedule, i, i, "smtp:big.example", 1, T0);
+    add(&schedule, 20, 20, "smtp:small.example", 1, T0);
     first = schedule_take_site(&schedule, T0);
     second = schedule_take_site(&schedule, T0);
     third = schedule_take_site(&schedule, T0);
-    CHECK_STR(str_from(first->key), "mx:big.example");
-    CHECK_STR(str_from(second->key), "mx:small.example");
-    CHECK_STR(str_from(third->key), "mx:big.example");
+    CHECK_STR(str_from(first->key), "smtp:big.example");
+    CHECK_STR(str_from(second->key), "smtp:small.example");
+    CHECK_STR(str_from(third->key), "smtp:big.example");
     fourth = schedule_take_site(&schedule, T0);
     CHECK(fourth == second);
     CHECK(!schedule_take_site(&schedule, T0));
@@ -155,8 +155,8 @@ a_dead_site_pauses_without_delaying_others(void)
 
     schedule_init(&schedule, &limits, 1);
     for (unsigned i = 1; i <= 5; i++)
-        add(&schedule, i, i, "mx:dead.example", 1, T0);
-    add(&schedule, 20, 20, "mx:alive.example", 1, T0);
+        add(&schedule, i, i, "smtp:dead.example", 1, T0);
+    add(&schedule, 20, 20, "smtp:alive.example", 1, T0);
     dead = schedule_take_site(&schedule, T0);
     CHECK(schedule_take(&schedule, dead, 50, T0, &batch));
     until = schedule_site_failed(&schedule, dead, S("connection refused"), T0);
@@ -207,7 +207,7 @@ a_recipient_is_reported_late_and_then_over(void)
     struct schedule_row *row;
 
     schedule_init(&schedule, &limits, 1);
-    add(&schedule, 1, 1, "mx:slow.example", 1, T0);
+    add(&schedule, 1, 1, "smtp:slow.example", 1, T0);
     site = schedule_take_site(&schedule, T0);
     CHECK(schedule_take(&schedule, site, 1, T0, &batch));
     row = first_row(&batch);
@@ -240,9 +240,9 @@ domains_with_the_same_hosts_share_a_site(void)
     struct schedule_batch batch_one, batch_two;
 
     schedule_init(&schedule, &limits, 1);
-    add(&schedule, 1, 1, "mx:one.example", 1, T0);
-    add(&schedule, 2, 1, "mx:one.example", 1, T0);
-    add(&schedule, 3, 1, "mx:two.example", 1, T0);
+    add(&schedule, 1, 1, "smtp:one.example", 1, T0);
+    add(&schedule, 2, 1, "smtp:one.example", 1, T0);
+    add(&schedule, 3, 1, "smtp:two.example", 1, T0);
     one = schedule_take_site(&schedule, T0);
     two = schedule_take_site(&schedule, T0);
     CHECK(schedule_take(&schedule, one, 1, T0, &batch_one));
@@ -255,7 +255,7 @@ domains_with_the_same_hosts_share_a_site(void)
     CHECK(schedule_site_join(&schedule, shared, T0));
     schedule_site_release(&schedule, two);
     CHECK(!schedule_site_join(&schedule, shared, T0));
-    CHECK(schedule_site_has_work(shared) && deliver(&schedule, shared, 1) == 2);
+    CHECK(deliver(&schedule, shared, 1) == 2);
     schedule_row_done(&schedule, first_row(&batch_one));
     schedule_row_done(&schedule, first_row(&batch_two));
     schedule_message_release(&schedule, batch_one.message);
@@ -276,19 +276,22 @@ a_refusal_beside_working_connections_lowers_the_limit(void)
 
     schedule_init(&schedule, &limits, 1);
     for (unsigned i = 1; i <= 50; i++)
-        add(&schedule, i, i, "mx:strict.example", 1, T0);
+        add(&schedule, i, i, "smtp:strict.example", 1, T0);
     site = schedule_take_site(&schedule, T0);
     CHECK(schedule_take_site(&schedule, T0) == site);
     schedule_site_succeeded(&schedule, site, T0);
-    CHECK(schedule_site_failed(&schedule, site, S("421 too many"), T0) == T0);
-    CHECK(site->limit == 1 && site->paused_until == 0);
+    CHECK(schedule_site_slow(&schedule, site, SCOPE_SITE, S("421 too many"), T0) == T0);
+    CHECK(site->own.limit == 1 && site->own.paused_until == 0);
     schedule_site_release(&schedule, site);
     CHECK(!schedule_take_site(&schedule, T0));
     for (unsigned i = 0; i < 8; i++) {
         CHECK(deliver(&schedule, site, 1) != 0);
-        schedule_site_succeeded(&schedule, site, T0);
+        schedule_site_succeeded(&schedule, site, T0 + SECONDS(10));
     }
-    CHECK(site->limit == 2 && schedule_take_site(&schedule, T0) == site);
+    CHECK(site->own.limit == 1);
+    schedule_site_succeeded(&schedule, site, T0 + MINUTES(1));
+    schedule_site_succeeded(&schedule, site, T0 + MINUTES(1));
+    CHECK(site->own.limit == 2 && schedule_take_site(&schedule, T0) == site);
     schedule_site_release(&schedule, site);
     schedule_site_release(&schedule, site);
     schedule_done(&schedule);
@@ -303,7 +306,7 @@ connections_that_fail_together_are_one_failure(void)
 
     schedule_init(&schedule, &limits, 1);
     for (unsigned i = 1; i <= 50; i++)
-        add(&schedule, i, i, "mx:dead.example", 1, T0);
+        add(&schedule, i, i, "smtp:dead.example", 1, T0);
     site = schedule_take_site(&schedule, T0);
     CHECK(schedule_take_site(&schedule, T0) == site);
     until = schedule_site_failed(&schedule, site, S("refused"), T0);
@@ -323,7 +326,7 @@ what_cannot_be_returned_yet_waits_for_its_time(void)
     instant over = T0 + DAYS(6);
 
     schedule_init(&schedule, &limits, 1);
-    message = add(&schedule, 1, 1, "mx:example.org", 1, T0);
+    message = add(&schedule, 1, 1, "smtp:example.org", 1, T0);
     row = &message->rows[0];
     row->attempts = 1;
     CHECK(schedule_seize(&schedule, row));
@@ -342,7 +345,7 @@ operators_hold_release_and_retry(void)
     struct schedule_row *row;
 
     schedule_init(&schedule, &limits, 1);
-    message = add(&schedule, 1, 1, "mx:example.org", 1, T0);
+    message = add(&schedule, 1, 1, "smtp:example.org", 1, T0);
     row = &message->rows[0];
     CHECK(schedule_seize(&schedule, row) && row->state == ROW_RUNNING);
     row->held = true;
