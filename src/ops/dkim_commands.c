@@ -18,6 +18,7 @@
 #include <stdio.h>
 
 enum {
+    LOOK_SECONDS = 5, /* For all keys of a list. */
     SELECTOR_TRIES = 26,
     NEW_KEYS_MAX = 2,
 };
@@ -130,6 +131,7 @@ WAITS static enum err
 dkim_list(struct control_call *call)
 {
     bool looks = call->context->server && !json_get_bool(call->args, "offline");
+    instant deadline = deadline_in(SECONDS(LOOK_SECONDS));
     struct key_info *keys;
     str domain = S("");
     size_t count;
@@ -143,7 +145,7 @@ dkim_list(struct control_call *call)
     for (size_t i = 0; !e && i < count; i++) {
         enum dkim_sight sight = SIGHT_UNKNOWN;
         if (looks)
-            e = dkim_look(&call->arena, &keys[i], &sight);
+            e = dkim_look(&call->arena, &keys[i], deadline, &sight);
         if (e)
             break;
         put_key(control_row(call), &keys[i], sight, looks);
@@ -310,7 +312,7 @@ dkim_sign_now(struct control_call *call)
         return e;
     if (work.key.state == KEY_NEW && !json_get_bool(call->args, "force")) {
         if (call->context->server)
-            e = dkim_look(&call->arena, &work.key, &sight);
+            e = dkim_look(&call->arena, &work.key, deadline_in(SECONDS(LOOK_SECONDS)), &sight);
         if (e)
             return control_failed(call, e);
         if (sight != SIGHT_SEEN)

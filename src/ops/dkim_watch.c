@@ -53,7 +53,8 @@ dkim_sight_name(enum dkim_sight sight)
 }
 
 enum err
-dkim_look(struct arena *arena, const struct key_info *key, enum dkim_sight *sight)
+dkim_look(struct arena *arena, const struct key_info *key, instant deadline,
+          enum dkim_sight *sight)
 {
     struct dns_answer answer;
     char name[KEY_NAME_MAX];
@@ -62,7 +63,7 @@ dkim_look(struct arena *arena, const struct key_info *key, enum dkim_sight *sigh
     *sight = SIGHT_UNKNOWN;
     snprintf(name, sizeof(name), "%.*s._domainkey.%.*s", STR_ARG(key->selector),
              STR_ARG(key->domain));
-    e = dns_lookup(arena, str_from(name), DNS_TXT, deadline_in(SECONDS(30)), &answer);
+    e = dns_lookup(arena, str_from(name), DNS_TXT, deadline, &answer);
     if (e)
         return e;
     if (answer.status == DNS_NO_NAME || answer.status == DNS_NO_DATA)
@@ -275,7 +276,7 @@ look_at(struct dkim_watch *watch, struct arena *arena, const struct key_info *ke
     }
     if (key->state == KEY_REVOKED)
         return OK;
-    e = dkim_look(arena, key, &sight);
+    e = dkim_look(arena, key, deadline_in(SECONDS(30)), &sight);
     if (e)
         return e;
     if (key->state == KEY_NEW)

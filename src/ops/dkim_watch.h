@@ -23,7 +23,9 @@ enum dkim_sight {
     SIGHT_SEEN,
 };
 const char *dkim_sight_name(enum dkim_sight sight);
-WAITS enum err dkim_look(struct arena *arena, const struct key_info *key, enum dkim_sight *sight);
+/* DEADLINE is steady. */
+WAITS enum err dkim_look(struct arena *arena, const struct key_info *key, instant deadline,
+                         enum dkim_sight *sight);
 
 /* A copy of the keys of DOMAIN, or of all when it is empty, in ARENA. */
 enum err dkim_copy_keys(struct keyring *keyring, str domain, struct arena *arena,
