@@ -16,6 +16,12 @@ enum {
     LEARNING_WINDOWS = 3, /* A quarter of an hour. */
     REFUSED_ONE_IN = 20,  /* Attempts of a window may be refused for a limit, */
     REFUSED_FREE = 2,     /* and so many more, for windows with few attempts. */
+    REACHED_LEAST = 90,   /* Of what is allowed, in a hundred. */
+    WINDOWS_LEAST = 12,   /* Fewer say nothing about a kind. */
+    WINDOWS_OVER_ONE_IN = 20,
+    EXCESS_MOST = 1, /* The probe. */
+    CODE_SECONDS_MOST = 8,
+    CODE_SECONDS_AT_RATE = 64,
     CONNECTIONS_MAX = 20, /* delivery.site_connections_max. */
     COMPLAINTS_MAX = 4
 };
@@ -431,9 +437,53 @@ tally_print(const struct tally *tally, bool verbose, FILE *out)
     print_spans("the same without sick ones", &tally->healthy_alone, out);
 }
 
+/* For one kind, or for all together (NAME). */
+static void
+judge_bars(const char *name, const struct kind_tally *kind, struct tally *tally, FILE *out)
+{
+    if (kind->windows < WINDOWS_LEAST)
+        return;
+    if (percent(kind->reached, kind->allowed) < REACHED_LEAST) {
+        tally->failures++;
+        fprintf(out, "%s: %.1f %% of what is allowed was reached, %u %% must be\n", name,
+                percent(kind->reached, kind->allowed), REACHED_LEAST);
+    }
+    if (kind->windows_over * WINDOWS_OVER_ONE_IN > kind->windows) {
+        tally->failures++;
+        fprintf(out, "%s: in %llu of %llu windows too much was refused for a limit that is known\n",
+                name, (unsigned long long)kind->windows_over, (unsigned long long)kind->windows);
+    }
+    if (kind->excess_max > EXCESS_MOST) {
+        tally->failures++;
+        fprintf(out, "%s: %llu connections more than allowed, when that is known\n", name,
+                (unsigned long long)kind->excess_max);
+    }
+}
+
+static void
+judge_lane(enum lane lane, const struct spans *spans, double most, struct tally *tally, FILE *out)
+{
+    if (spans->count == 0 || span_quantile(spans, 0.95) <= most)
+        return;
+    tally->failures++;
+    fprintf(out, "%s: 95 of 100 took up to %.0f s beside a backlog, %.0f s is the bar\n",
+            lane_name(lane), span_quantile(spans, 0.95), most);
+}
+
 void
 judge_all(struct tally *tally, FILE *out)
 {
-    (void)tally;
-    (void)out;
+    struct kind_tally all = {};
+
+    for (size_t i = 0; i < KIND_COUNT; i++) {
+        const struct kind_tally *kind = &tally->kinds[i];
+        judge_bars(kinds[i].name, kind, tally, out);
+        all.reached += kind->reached;
+        all.allowed += kind->allowed;
+        all.windows += kind->windows;
+        all.windows_over += kind->windows_over;
+    }
+    judge_bars("all sites", &all, tally, out);
+    judge_lane(LANE_CODE, &tally->beside[0][LANE_CODE], CODE_SECONDS_MOST, tally, out);
+    judge_lane(LANE_CODE, &tally->beside[1][LANE_CODE], CODE_SECONDS_AT_RATE, tally, out);
 }

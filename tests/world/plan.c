@@ -389,6 +389,7 @@ plan_crashes(struct world *world)
         world->crashes[i] = (struct crash){
             .at = at,
             .after = 1 + (unsigned)draw(world, 400),
+            .hiccups = draw(world, 4) == 0 ? 1 + (unsigned)draw(world, 4) : 0,
             .silence = draw_time(world, 0, draw(world, 2) ? SECONDS(2) : MINUTES(3)),
         };
     }

@@ -164,7 +164,8 @@ struct letter {
 
 struct crash {
     instant at;       /* Wall clock: from here on the disk counts its operations. */
-    unsigned after;   /* So many operations later it takes nothing more. */
+    unsigned after;   /* So many operations later it takes nothing more, */
+    unsigned hiccups; /* or, if this is not 0, fails so many times, and all goes on. */
     duration silence; /* And so much later the power is cut. */
     instant dead_at;  /* When that was. */
     instant back_at;
@@ -238,7 +239,8 @@ struct world {
     uint32_t message_count;
     struct crash crashes[CRASHES_MAX];
     unsigned crash_count;
-    instant begins; /* Wall clock. */
+    instant hiccup_at; /* From here on a note may have been lost, which a crash brings to light. */
+    instant begins;    /* Wall clock. */
     instant ended;
     bool settled;
     uint64_t repeats; /* Unexcused. */
