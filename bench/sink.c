@@ -3,6 +3,7 @@
  *
  *     sink PORT COUNTS [CERT KEY]
  *
+ * On the loopback address, or with "*:PORT" on all of them.
  * Offers what large receivers do: PIPELINING, CHUNKING, 8BITMIME, SIZE; with a certificate also STARTTLS, and after it
  * AUTH PLAIN, which takes any password.  One thread, one epoll.  COUNTS is a file of one line, "transactions
  * recipients connections\n", rewritten in place once in each turn, so that the harness can wait for a number without asking.
@@ -324,6 +325,8 @@ main(int argc, char **argv)
         return 71;
     }
     listener = socket(AF_INET, SOCK_STREAM, 0);
+    if (strncmp(argv[1], "*:", 2) == 0)
+        address.sin_addr.s_addr = htonl(INADDR_ANY), argv[1] += 2;
     address.sin_port = htons((uint16_t)strtoul(argv[1], NULL, 10));
     counts_fd = open(argv[2], O_CREAT | O_RDWR | O_TRUNC, 0644);
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));

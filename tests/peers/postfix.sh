@@ -1,6 +1,7 @@
 #!/bin/bash
 # Postfix, Debian package, stock durability (queue files fsync'ed by cleanup).
 # Knobs that differ from Debian's default: no chroot, DNS off, static relayhost, log to a file.
+# PF_EXTRA: lines for main.cf that come last.
 # PF_TUNE=1 additionally spares what a relay of trusted clients can: the pause of in_flow_delay, anvil's counting, young
 # processes; and it lets TLS connections be kept.  SINK_TLS=1: TLS and AUTH PLAIN to the sink as well.
 . "$(dirname "$0")/common.sh"
@@ -32,6 +33,7 @@ conf() {
 	maillog_file = /var/log/mail.log
 	default_process_limit = ${PF_PROCS:-100}
 	E
+	[ -z "${PF_EXTRA:-}" ] || printf '%s\n' "$PF_EXTRA" >>"$STATE/etc/postfix/main.cf"
 	if [ "${PF_TUNE:-0}" = 1 ]; then
 		cat >>"$STATE/etc/postfix/main.cf" <<-E
 		in_flow_delay = 0
