@@ -215,9 +215,9 @@ arguments(int argc, char **argv)
 }
 
 static void
-count_found(void *arg, const struct spool_entry *)
+count_found(void *arg, const struct spool_entry *, size_t count)
 {
-    ++*(uint64_t *)arg;
+    *(uint64_t *)arg += count;
 }
 
 static bool

@@ -150,11 +150,12 @@ measure(void *)
 }
 
 static void
-count_found(void *arg, const struct spool_entry *entry)
+count_found(void *arg, const struct spool_entry *entries, size_t count)
 {
     uint64_t *bytes = arg;
 
-    *bytes += entry->envelope.len + entry->note.len;
+    for (size_t i = 0; i < count; i++)
+        *bytes += entries[i].envelope.len + entries[i].note.len;
 }
 
 /* How long it takes until all are known again. */

@@ -399,42 +399,67 @@ queue_add(struct queue *queue, const struct envelope *envelope)
     arena_done(&arena);
 }
 
-void
-queue_found(void *arg, const struct spool_entry *entry)
-{
-    struct queue *queue = arg;
-    char id[MSGID_TEXT_SIZE + 1];
+/* A message of the spool on its way into the schedule. */
+struct found {
     struct envelope envelope;
     struct progress progress;
-    struct schedule_message *message;
-    struct arena arena;
-    enum err e;
+    str *keys; /* NULL: it is left alone. */
+};
 
-    arena_init(&arena, ATTEMPT_ARENA_MAX);
-    msgid_format(entry->id, id);
-    e = envelope_decode(entry->envelope, &arena, &envelope);
-    if (e)
+static void
+read_found(struct queue *queue, const struct spool_entry *entry, struct arena *arena,
+           struct found *found)
+{
+    char id[MSGID_TEXT_SIZE + 1];
+    enum err e = envelope_decode(entry->envelope, arena, &found->envelope);
+
+    found->keys = NULL;
+    if (e) {
+        msgid_format(entry->id, id);
         log_error(
             "message %s: its envelope cannot be read (%s); it stays in the spool, undelivered", id,
             err_name(e));
-    if (!e && entry->note.len == 0)
-        e = progress_init(&progress, &arena, envelope.recipient_count, clock_now());
-    else if (!e && (progress_decode(entry->note, &arena, &progress) ||
-                    progress.recipient_count != envelope.recipient_count)) {
-        log_error("message %s: its progress cannot be read; its recipients are tried again", id);
-        e = progress_init(&progress, &arena, envelope.recipient_count, clock_now());
+        return;
     }
-    if (!e) {
-        str *keys = choose_keys(queue, &envelope, &arena);
-        must(keys);
-        envelope.id = entry->id;
-        pthread_mutex_lock(&queue->lock);
-        message = add_message(queue, &envelope, &progress, keys);
+    found->envelope.id = entry->id;
+    if (entry->note.len == 0) {
+        e = progress_init(&found->progress, arena, found->envelope.recipient_count, clock_now());
+    } else if (progress_decode(entry->note, arena, &found->progress) ||
+               found->progress.recipient_count != found->envelope.recipient_count) {
+        msgid_format(entry->id, id);
+        log_error("message %s: its progress cannot be read; its recipients are tried again", id);
+        e = progress_init(&found->progress, arena, found->envelope.recipient_count, clock_now());
+    }
+    if (e)
+        return;
+    found->keys = choose_keys(queue, &found->envelope, arena);
+    must(found->keys);
+}
+
+void
+queue_found(void *arg, const struct spool_entry *entries, size_t count)
+{
+    struct queue *queue = arg;
+    struct found *found = calloc(count, sizeof(*found));
+    struct arena arena;
+
+    must(found);
+    /* They may be many, each as large as it can be. */
+    arena_init(&arena, count * ATTEMPT_ARENA_MAX);
+    for (size_t i = 0; i < count; i++)
+        read_found(queue, &entries[i], &arena, &found[i]);
+    pthread_mutex_lock(&queue->lock);
+    for (size_t i = 0; i < count; i++) {
+        struct schedule_message *message =
+            found[i].keys
+                ? add_message(queue, &found[i].envelope, &found[i].progress, found[i].keys)
+                : NULL;
         if (message)
             (void)schedule_message_release(&queue->schedule, message);
-        pthread_mutex_unlock(&queue->lock);
     }
+    pthread_mutex_unlock(&queue->lock);
     arena_done(&arena);
+    free(found);
 }
 
 /* --- Out. */

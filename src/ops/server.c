@@ -52,6 +52,7 @@ enum {
     RELOADS_MAX = 4096, /* After so many the old snapshots stand in the way: restart. */
     MAILBOXES_OPEN_MAX = 256,
     PATH_SIZE = 1024,
+    FOUND_THREADS = 4, /* That fill the queue at the start. */
 };
 
 #define LOCK_POLL      MILLISECONDS(10)
@@ -265,6 +266,7 @@ open_spool(struct server *server, const struct config *config, struct why *why)
         .inline_max = config->store.body_file_over,
         .free_bytes_min = config->store.free_space_min,
         .inline_flush = server->simulated,
+        .found_threads = FOUND_THREADS,
     };
     enum err e = data_path(config, "spool", path, why);
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -78,6 +79,23 @@ parts_skip(struct iovec **parts, size_t *left, size_t count)
         (*parts)->iov_base = (char *)(*parts)->iov_base + count;
         (*parts)->iov_len -= count;
     }
+}
+
+static enum err
+real_map(const struct disk *, int file, size_t size, const char **bytes)
+{
+    void *mapped = mmap(NULL, size, PROT_READ, MAP_SHARED | MAP_POPULATE, file, 0);
+
+    if (mapped == MAP_FAILED)
+        return err_from_errno(errno);
+    *bytes = mapped;
+    return OK;
+}
+
+static void
+real_unmap(const struct disk *, const char *bytes, size_t size)
+{
+    (void)munmap((void *)(uintptr_t)bytes, size);
 }
 
 static enum err
@@ -224,6 +242,8 @@ disk_real(void)
         .open = real_open,
         .close = real_close,
         .read = real_read,
+        .map = real_map,
+        .unmap = real_unmap,
         .write = real_write,
         .sync = real_sync,
         .settle = real_settle,

@@ -317,6 +317,29 @@ sim_grow(struct disk_sim *sim, struct node *node, uint64_t size)
 }
 
 static enum err
+sim_map(const struct disk *disk, int file, size_t size, const char **bytes)
+{
+    char *copy = calloc(1, size);
+    size_t got;
+    enum err e;
+
+    must(copy);
+    e = sim_read(disk, file, copy, size, 0, false, &got);
+    if (e) {
+        free(copy);
+        return e;
+    }
+    *bytes = copy;
+    return OK;
+}
+
+static void
+sim_unmap(const struct disk *, const char *bytes, size_t)
+{
+    free((void *)(uintptr_t)bytes);
+}
+
+static enum err
 sim_write(const struct disk *disk, int file, struct iovec *parts, size_t count, uint64_t offset)
 {
     struct disk_sim *sim = sim_of(disk);
@@ -527,6 +550,8 @@ disk_sim_new(uint64_t seed)
         .open = sim_open,
         .close = sim_close,
         .read = sim_read,
+        .map = sim_map,
+        .unmap = sim_unmap,
         .write = sim_write,
         .sync = sim_sync,
         .settle = sim_settle,

@@ -39,6 +39,7 @@ struct spool_options {
     const char *dir;         /* Made when it is missing; its parent must exist. */
     size_t segment_bytes;    /* 0: 64 MiB.  A commit larger than one segment is ERR_LIMIT. */
     size_t inline_max;       /* 0: 256 KiB.  Larger bodies go to a file of their own. */
+    unsigned found_threads;  /* 0: one.  Threads that may be in FOUND at once. */
     size_t opening_memory;   /* 0: 512 MiB.  For envelopes and notes while opening: with less than
                               * they need it takes longer. */
     uint64_t free_bytes_min; /* Below it new drafts are refused with ERR_FULL. */
@@ -57,13 +58,13 @@ struct spool_entry {
                    * for a human, or for a notice to the sender.  Forget it to be rid of it. */
 };
 
-/* Opens, repairs what a crash left, and calls FOUND for each live message, about in the order in
- * which they came.
+/* Opens, repairs what a crash left, and calls FOUND for the live messages, some at a time, about in
+ * the order in which they came; from several threads at once if found_threads says so.
  * ERR_BUSY: another process has it open; ERR_CORRUPT, ERR_IO, ERR_FULL: WHY tells more.
  * Damage of single messages is no error: see spool_stats and spool_entry.damaged. */
 WAITS enum err spool_open(const struct spool_options *options,
-                          void (*found)(void *arg, const struct spool_entry *entry), void *arg,
-                          struct spool **spool, struct why *why);
+                          void (*found)(void *arg, const struct spool_entry *entries, size_t count),
+                          void *arg, struct spool **spool, struct why *why);
 /* Writes what is pending and frees.  No call may be under way, and all drafts and bodies closed. */
 WAITS void spool_close(struct spool *spool);
 

@@ -85,15 +85,16 @@ write_piece(struct spool *spool, uint32_t slot)
 }
 
 void
-index_add(struct spool *spool, const struct segment *segment, const struct record *record)
+index_add(struct spool *spool, const struct segment *segment, const char *head, str envelope,
+          str note)
 {
     struct spool_index *index = &spool->index;
 
     if (index->failed)
         return;
-    buf_add(&index->text, (str){ record->bytes, RECORD_HEAD_SIZE });
-    buf_add(&index->text, record->envelope);
-    buf_add(&index->text, record->note);
+    buf_add(&index->text, (str){ head, RECORD_HEAD_SIZE });
+    buf_add(&index->text, envelope);
+    buf_add(&index->text, note);
     if (index->text.len >= INDEX_PIECE)
         (void)!write_piece(spool, segment->slot);
 }
@@ -132,38 +133,61 @@ header_is_right(const struct index_header *header, const struct segment *segment
     return memcmp(header->magic, index_magic, sizeof(header->magic)) == 0 &&
            header->crc == crc32c(0, header, offsetof(struct index_header, crc)) &&
            header->version == INDEX_VERSION && header->epoch == segment->epoch &&
-           header->salt == segment->salt && header->end == end && header->size < segment->size;
+           header->salt == segment->salt && header->end == end && header->size < SEGMENT_BYTES_MAX;
+}
+
+/* Whether the SIZE bytes behind the header have the checksum CRC. */
+static bool
+content_is_right(struct spool *spool, int file, uint64_t size, uint32_t wanted)
+{
+    char *piece = malloc(INDEX_PIECE);
+    uint32_t crc = 0;
+    uint64_t at = 0;
+    enum err e = OK;
+
+    must(piece);
+    while (!e && at < size) {
+        size_t part = (size_t)MIN(size - at, (uint64_t)INDEX_PIECE);
+        e = spool_read(spool, file, piece, part, INDEX_HEADER_SIZE + at, false);
+        if (!e)
+            crc = crc32c(crc, piece, part);
+        at += part;
+    }
+    free(piece);
+    return !e && crc == wanted;
 }
 
 bool
-index_load(struct spool *spool, const struct segment *segment, uint64_t end, char **bytes,
-           uint64_t *size)
+index_map(struct spool *spool, const struct segment *segment, uint64_t end, struct index_map *map)
 {
     struct index_header header;
     char path[SPOOL_PATH_SIZE];
-    char *content = NULL;
-    bool right;
     int file;
+    bool right;
 
     spool_path(spool, path, "/index/%08u", segment->slot);
     if (spool->disk->open(spool->disk, path, DISK_READ, &file))
         return false;
     right = spool_read(spool, file, &header, sizeof(header), 0, false) == OK &&
-            header_is_right(&header, segment, end);
+            header_is_right(&header, segment, end) &&
+            content_is_right(spool, file, header.size, header.content_crc);
     if (right) {
-        content = big_alloc((size_t)header.size + 1);
-        right =
-            spool_read(spool, file, content, (size_t)header.size, sizeof(header), false) == OK &&
-            crc32c(0, content, (size_t)header.size) == header.content_crc;
+        map->size = INDEX_HEADER_SIZE + (size_t)header.size;
+        right = spool->disk->map(spool->disk, file, map->size, &map->file) == OK;
+        map->bytes = map->file + INDEX_HEADER_SIZE;
     }
     spool->disk->close(spool->disk, file);
-    if (!right) {
-        free(content);
-        return false;
-    }
-    *bytes = content;
-    *size = header.size;
-    return true;
+    if (!right)
+        *map = (struct index_map){};
+    return right;
+}
+
+void
+index_unmap(struct spool *spool, struct index_map *map)
+{
+    if (map->file)
+        spool->disk->unmap(spool->disk, map->file, map->size);
+    *map = (struct index_map){};
 }
 
 void

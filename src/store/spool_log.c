@@ -717,7 +717,7 @@ flush_group(struct spool *spool, struct record_list *left)
     group_apply(spool, &group);
     pthread_mutex_unlock(&spool->lock);
     for (const struct record *record = group.first; record; record = record->next)
-        index_add(spool, spool->active, record);
+        index_add(spool, spool->active, record->bytes, record->envelope, record->note);
     records_release(group.first, OK);
     return OK;
 }

@@ -259,6 +259,11 @@ void record_head_encode(const struct record_head *head, uint64_t salt,
 /* False when these bytes are not a head of the segment with EPOCH and SALT at AT. */
 bool record_head_decode(const char bytes[RECORD_HEAD_SIZE], uint64_t epoch, uint64_t salt,
                         uint32_t at, struct record_head *head);
+/* The same of bytes whose checksum is known to be right. */
+bool record_head_trust(const char bytes[RECORD_HEAD_SIZE], uint64_t epoch, uint32_t place,
+                       struct record_head *head);
+/* A glance, for those who search. */
+bool record_head_is_like(const char bytes[RECORD_HEAD_SIZE]);
 /* The place that a head claims to be at. */
 uint32_t record_head_at(const char bytes[RECORD_HEAD_SIZE]);
 uint64_t record_inline_size(const struct record_head *head);
@@ -327,55 +332,6 @@ struct findings {
 /* Opens the segments: those that may hold something to USED, in order, the others to FREE. */
 enum err scan_segments(struct spool *spool, struct findings *findings, struct why *why);
 
-/* spool_replay.c */
-/* For many megabytes that are written to once, in pages as large as the system has.  For free(). */
-void *big_alloc(size_t size);
-/* Where the texts of a record are in the bytes of its segment's struct kept. */
-struct kept_record {
-    uint32_t at;
-    uint32_t offset;
-    uint32_t envelope_size;
-    uint32_t note_size;
-};
-/* Envelopes and notes of a segment, kept while opening. */
-struct kept {
-    uint64_t since; /* Of the keeping's clock; 0: nothing is kept. */
-    char *bytes;
-    size_t size;
-    size_t bytes_capacity;
-    struct kept_record *records; /* By AT. */
-    size_t count;
-    size_t capacity;
-    size_t next; /* Where to look first. */
-};
-struct keeping {
-    struct kept *slots;
-    uint32_t slot_count;
-    uint64_t clock;
-    uint64_t max; /* Bytes in all; about. */
-    uint64_t reads_left;
-};
-/* Reads the records of all segments into the table, and sets their ends; KEEPING may be NULL. */
-enum err replay_segments(struct spool *spool, const struct findings *findings,
-                         struct keeping *keeping, struct why *why);
-/* Reads SEGMENT once more, for its texts. */
-enum err keep_segment(struct spool *spool, const struct findings *findings,
-                      const struct segment *segment, struct kept *kept);
-void kept_done(struct kept *kept);
-
-/* spool_tell.c */
-void keeping_init(struct keeping *keeping, const struct spool *spool);
-void keeping_done(struct keeping *keeping);
-/* Empty, for the texts of SLOT; others than SPARED may have to go. */
-struct kept *keeping_room(struct keeping *keeping, uint32_t slot, uint32_t spared);
-/* Who is to be told what is live. */
-struct telling {
-    void (*found)(void *arg, const struct spool_entry *entry);
-    void *arg;
-};
-void tell_all(struct spool *spool, const struct findings *findings, struct keeping *keeping,
-              const struct telling *telling);
-
 /* spool_fresh.c */
 void fresh_init(struct spool *spool);
 /* RECORD is durable; its envelope is copied, *BODY (malloc'ed) taken, if it is kept at all. */
@@ -390,15 +346,73 @@ void fresh_done(struct spool *spool);
 
 /* spool_index.c */
 void index_begin(struct spool *spool);
-void index_add(struct spool *spool, const struct segment *segment, const struct record *record);
+void index_add(struct spool *spool, const struct segment *segment, const char *head, str envelope,
+               str note);
 /* SEGMENT was closed in order. */
 void index_write(struct spool *spool, const struct segment *segment);
-/* The index of SEGMENT, which ends at END, in malloc'ed BYTES; false when there is no good one. */
-bool index_load(struct spool *spool, const struct segment *segment, uint64_t end, char **bytes,
-                uint64_t *size);
+/* An index as it is in its file; BYTES are the records. */
+struct index_map {
+    const char *file;
+    const char *bytes;
+    size_t size; /* Of the file. */
+};
+/* The index of SEGMENT, which ends at END; false when there is no good one. */
+bool index_map(struct spool *spool, const struct segment *segment, uint64_t end,
+               struct index_map *map);
+void index_unmap(struct spool *spool, struct index_map *map);
 /* Closes the file. */
 void index_end(struct spool *spool);
 void index_remove(struct spool *spool, uint32_t slot);
+
+/* spool_replay.c */
+/* Where the texts of a record are in the bytes of its segment's struct kept. */
+struct kept_record {
+    uint32_t at;
+    uint32_t offset;
+    uint32_t envelope_size;
+    uint32_t note_size;
+};
+/* Envelopes and notes of a segment, kept while opening. */
+struct kept {
+    uint64_t since;       /* Of the keeping's clock; 0: nothing is kept. */
+    struct index_map map; /* They are there, or */
+    char *bytes;          /* here, copied. */
+    size_t size;
+    size_t bytes_capacity;
+    struct kept_record *records; /* By AT. */
+    size_t count;
+    size_t capacity;
+};
+struct keeping {
+    struct kept *slots;
+    uint32_t slot_count;
+    uint64_t clock;
+    uint64_t max; /* Bytes in all; about. */
+    bool let_go;  /* Not all could be kept. */
+    uint64_t reads_left;
+};
+/* Reads the records of all segments into the table, and sets their ends; KEEPING may be NULL. */
+enum err replay_segments(struct spool *spool, const struct findings *findings,
+                         struct keeping *keeping, struct why *why);
+/* Reads SEGMENT once more, for its texts. */
+enum err keep_segment(struct spool *spool, const struct findings *findings,
+                      const struct segment *segment, struct kept *kept);
+void kept_done(struct spool *spool, struct kept *kept);
+
+/* spool_tell.c */
+void keeping_init(struct keeping *keeping, const struct spool *spool);
+void keeping_done(struct keeping *keeping, struct spool *spool);
+/* Empty, for the texts of SLOT; others than SPARED may have to go. */
+struct kept *keeping_room(struct keeping *keeping, struct spool *spool, uint32_t slot,
+                          uint32_t spared);
+/* Who is to be told what is live. */
+struct telling {
+    void (*found)(void *arg, const struct spool_entry *entries, size_t count);
+    void *arg;
+    unsigned threads;
+};
+void tell_all(struct spool *spool, const struct findings *findings, struct keeping *keeping,
+              const struct telling *telling);
 
 /* spool_body.c: none of these parks.  With NOW they return ERR_BUSY rather than wait for the
  * device; a fiber then does the same by offload(). */

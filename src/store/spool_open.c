@@ -272,7 +272,7 @@ read_log(struct spool *spool, const struct telling *telling, struct why *why)
         tell_all(spool, &findings, &keeping, telling);
     if (!e)
         close_last(spool, &findings);
-    keeping_done(&keeping);
+    keeping_done(&keeping, spool);
     free(findings.headers);
     return e;
 }
@@ -365,10 +365,10 @@ spool_new(const struct spool_options *options)
 
 enum err
 spool_open(const struct spool_options *options,
-           void (*found)(void *arg, const struct spool_entry *entry), void *arg,
+           void (*found)(void *arg, const struct spool_entry *entries, size_t count), void *arg,
            struct spool **opened, struct why *why)
 {
-    struct telling telling = { found, arg };
+    struct telling telling = { found, arg, options->found_threads };
     struct spool *spool;
     enum err e;
 

@@ -11,6 +11,7 @@
 #include "base/must.h"
 #include "store/spool_crc.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,19 +39,21 @@ put_u64(char *at, uint64_t value)
 static uint32_t
 get_u32(const char **at)
 {
-    uint32_t value = 0;
+    uint32_t value;
 
-    for (int i = 0; i < 4; i++)
-        value |= (uint32_t)(unsigned char)*(*at)++ << 8 * i;
-    return value;
+    memcpy(&value, *at, sizeof(value));
+    *at += sizeof(value);
+    return le32toh(value);
 }
 
 static uint64_t
 get_u64(const char **at)
 {
-    uint64_t low = get_u32(at);
+    uint64_t value;
 
-    return low | (uint64_t)get_u32(at) << 32;
+    memcpy(&value, *at, sizeof(value));
+    *at += sizeof(value);
+    return le64toh(value);
 }
 
 void
@@ -132,10 +135,18 @@ record_head_decode(const char bytes[RECORD_HEAD_SIZE], uint64_t epoch, uint64_t 
                    uint32_t place, struct record_head *head)
 {
     const char *at = bytes;
+
+    return get_u32(&at) == RECORD_MAGIC && get_u32(&at) == head_crc(bytes, salt) &&
+           record_head_trust(bytes, epoch, place, head);
+}
+
+bool
+record_head_trust(const char bytes[RECORD_HEAD_SIZE], uint64_t epoch, uint32_t place,
+                  struct record_head *head)
+{
+    const char *at = bytes + 8;
     uint32_t type;
 
-    if (get_u32(&at) != RECORD_MAGIC || get_u32(&at) != head_crc(bytes, salt))
-        return false;
     head->epoch = get_u64(&at);
     head->at = get_u32(&at);
     head->group = get_u32(&at);
@@ -155,6 +166,14 @@ record_head_decode(const char bytes[RECORD_HEAD_SIZE], uint64_t epoch, uint64_t 
            head->type >= RECORD_MESSAGE && head->type <= RECORD_MARK &&
            head->envelope_size <= SPOOL_ENVELOPE_MAX && head->note_size <= SPOOL_NOTE_MAX &&
            record_inline_size(head) <= SEGMENT_BYTES_MAX;
+}
+
+bool
+record_head_is_like(const char bytes[RECORD_HEAD_SIZE])
+{
+    const char *at = bytes;
+
+    return get_u32(&at) == RECORD_MAGIC;
 }
 
 uint32_t

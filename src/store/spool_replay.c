@@ -21,20 +21,19 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 enum {
-    READ_AHEAD = 2,
-    BIG_PAGE = 2 << 20
+    READ_AHEAD = 2
 };
 
 /* A segment, or its index, in memory, and a walk through it. */
 struct source {
     struct spool *spool;
     const struct segment *segment;
-    char *bytes;
+    struct index_map map;
+    char *bytes; /* Of a segment without an index. */
     bool indexed;
-    uint64_t limit;     /* Of BYTES. */
+    uint64_t limit;     /* Of its bytes. */
     uint64_t end;       /* Of an indexed segment. */
     uint64_t torn_from; /* From here on holes are a crash's. */
     bool skim;          /* Check no texts, */
@@ -53,6 +52,7 @@ struct source {
 static void
 source_done(struct source *source)
 {
+    index_unmap(source->spool, &source->map);
     free(source->bytes);
     source->bytes = NULL;
 }
@@ -74,13 +74,12 @@ source_set_text(struct source *source, const char *text)
 static bool
 index_next(struct source *source)
 {
-    const char *bytes = source->bytes + source->at;
+    const char *bytes = source->map.bytes + source->at;
     const struct segment *segment = source->segment;
     uint64_t left = source->limit - source->at;
 
     if (left < RECORD_HEAD_SIZE ||
-        !record_head_decode(bytes, segment->epoch, segment->salt, record_head_at(bytes),
-                            &source->head) ||
+        !record_head_trust(bytes, segment->epoch, record_head_at(bytes), &source->head) ||
         (uint64_t)source->head.envelope_size + source->head.note_size > left - RECORD_HEAD_SIZE)
         return false;
     source_set_text(source, bytes + RECORD_HEAD_SIZE);
@@ -101,7 +100,8 @@ source_next(struct source *source)
     for (uint64_t at = source->at; at + RECORD_HEAD_SIZE <= source->limit; at += 8) {
         const char *bytes = source->bytes + at;
         uint64_t body;
-        if (!record_head_decode(bytes, segment->epoch, segment->salt, (uint32_t)(at / 8),
+        if (!record_head_is_like(bytes) ||
+            !record_head_decode(bytes, segment->epoch, segment->salt, (uint32_t)(at / 8),
                                 &source->head) ||
             record_size(head) > source->limit - at)
             continue;
@@ -116,30 +116,14 @@ source_next(struct source *source)
     return false;
 }
 
-void *
-big_alloc(size_t size)
-{
-    void *bytes;
-
-    if (size < BIG_PAGE) {
-        bytes = malloc(size);
-    } else {
-        size = (size + BIG_PAGE - 1) / BIG_PAGE * BIG_PAGE;
-        bytes = aligned_alloc(BIG_PAGE, size);
-        if (bytes)
-            (void)madvise(bytes, size, MADV_HUGEPAGE);
-    }
-    must(bytes);
-    return bytes;
-}
-
 static enum err
 load(struct spool *spool, const struct segment *segment, char **bytes)
 {
     size_t got;
     enum err e;
 
-    *bytes = big_alloc((size_t)segment->size + 1);
+    *bytes = malloc((size_t)segment->size + 1);
+    must(*bytes);
     e = spool->disk->read(spool->disk, segment->file, *bytes, (size_t)segment->size, 0, false,
                           &got);
     if (!e && got < segment->size)
@@ -189,8 +173,8 @@ source_open(struct spool *spool, const struct findings *findings, const struct s
     enum err e;
 
     *source = (struct source){ .spool = spool, .segment = segment };
-    if (successor && successor->prev_clean &&
-        index_load(spool, segment, successor->prev_end, &source->bytes, &source->limit)) {
+    if (successor && index_map(spool, segment, successor->prev_end, &source->map)) {
+        source->limit = source->map.size - (size_t)(source->map.bytes - source->map.file);
         source->indexed = true;
         source->end = successor->prev_end;
         return OK;
@@ -269,7 +253,7 @@ keep_record(struct source *source, struct kept *kept)
         must(kept->records);
     }
     if (source->indexed) {
-        offset = (size_t)(source->envelope.ptr - source->bytes);
+        offset = (size_t)(source->envelope.ptr - source->map.bytes);
     } else {
         if (kept->size + size > kept->bytes_capacity) {
             kept->bytes_capacity = MAX((size_t)65536, (kept->size + size) * 2);
@@ -284,18 +268,26 @@ keep_record(struct source *source, struct kept *kept)
         (struct kept_record){ head->at, (uint32_t)offset, head->envelope_size, head->note_size };
 }
 
+static struct index_map
+take_map(struct source *source)
+{
+    struct index_map map = source->map;
+
+    source->map = (struct index_map){};
+    return map;
+}
+
 static void
 keep_end(struct source *source, struct kept *kept)
 {
-    if (!source->indexed)
-        return;
-    kept->bytes = take(source->bytes);
-    kept->size = (size_t)source->limit;
+    if (source->indexed)
+        kept->map = take_map(source);
 }
 
 void
-kept_done(struct kept *kept)
+kept_done(struct spool *spool, struct kept *kept)
 {
+    index_unmap(spool, &kept->map);
     free(kept->bytes);
     free(kept->records);
     *kept = (struct kept){};
@@ -326,6 +318,7 @@ report_hole(struct source *source, uint64_t start, uint64_t end)
 {
     if (start >= end)
         return;
+    source->spool->index.failed = true; /* Who comes next shall see it, too. */
     if (start >= source->torn_from) {
         source->spool->stats.torn++;
         return;
@@ -335,29 +328,51 @@ report_hole(struct source *source, uint64_t start, uint64_t end)
                      (str){ source->bytes + start, (size_t)(end - start) });
 }
 
-/* Reads SOURCE's records into the table, and sets the SEGMENT's end. */
+/* Record by record, out of an index. */
 static void
-replay_source(struct source *source, struct segment *segment, struct kept *kept)
+replay_index(struct source *source, struct segment *segment, struct kept *kept)
 {
-    source->check = true;
     while (source_next(source)) {
-        if (!source->indexed) {
-            report_hole(source, source->hole, source->record);
-            if (!source->good)
-                report_hole(source, source->record, source->at);
-            if (!source->good && source->record >= source->torn_from)
-                continue;
-        }
         replay_record(source);
         if (kept)
             keep_record(source, kept);
     }
-    if (source->indexed) {
-        segment->end = source->end;
-    } else {
-        report_hole(source, source->hole, source->limit);
-        segment->end = MAX(source->limit, (uint64_t)SEGMENT_HEADER_SIZE);
+    segment->end = source->end;
+}
+
+/* Out of the segment itself, which has an index afterwards, unless something is wrong in it. */
+static void
+replay_raw(struct source *source, struct segment *segment, struct kept *kept)
+{
+    struct spool *spool = source->spool;
+
+    index_begin(spool);
+    source->check = true;
+    while (source_next(source)) {
+        report_hole(source, source->hole, source->record);
+        if (!source->good)
+            report_hole(source, source->record, source->at);
+        if (!source->good && source->record >= source->torn_from)
+            continue;
+        replay_record(source);
+        index_add(spool, segment, source->bytes + source->record, source->envelope, source->note);
+        if (kept)
+            keep_record(source, kept);
     }
+    report_hole(source, source->hole, source->limit);
+    segment->end = MAX(source->limit, (uint64_t)SEGMENT_HEADER_SIZE);
+    index_write(spool, segment);
+    index_end(spool);
+}
+
+/* Reads SOURCE's records into the table, and sets the SEGMENT's end. */
+static void
+replay_source(struct source *source, struct segment *segment, struct kept *kept)
+{
+    if (source->indexed)
+        replay_index(source, segment, kept);
+    else
+        replay_raw(source, segment, kept);
     if (kept)
         keep_end(source, kept);
 }
@@ -474,7 +489,7 @@ replay_segments(struct spool *spool, const struct findings *findings, struct kee
     reader_start(&reader, spool, findings);
     for (size_t i = 0; !e && i < reader.count; i++) {
         struct segment *segment = reader.segments[i];
-        struct kept *kept = keeping ? keeping_room(keeping, segment->slot, 0) : NULL;
+        struct kept *kept = keeping ? keeping_room(keeping, spool, segment->slot, 0) : NULL;
         e = reader_next(&reader, i);
         if (e) {
             (void)err_why(why, e,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* spool_tell.c: telling at opening what is live.
  *
- * While the segments are replayed, their envelopes and notes are kept in memory, up to a ceiling.
+ * While the segments are replayed, their envelopes and notes are kept: indexes stay mapped, what
+ * comes out of segments without one is copied, up to a ceiling.
  * When it is known what is live the entries are walked in the order in which their messages came,
  * which is nearly the order of the texts.  A segment that was let go is read again, the one that
  * was kept longest gone for it; a record that is not found there (it is damaged) is looked for on
@@ -11,10 +12,30 @@
 
 #include "base/must.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum {
-    READS_AGAIN = 4 /* For each segment; then messages are read one by one. */
+    READS_AGAIN = 4, /* For each segment; then messages are read one by one. */
+    TELL_BATCH = 64,
+    TELL_THREADS_MAX = 16
+};
+
+/* What the threads share. */
+struct tellers {
+    struct spool *spool;
+    const struct findings *findings;
+    struct keeping *keeping;
+    const struct telling *telling;
+    _Atomic uint32_t next_chunk;
+};
+
+struct teller {
+    struct tellers *all;
+    size_t *next; /* For each slot: where to look first. */
+    struct spool_entry batch[TELL_BATCH];
+    size_t count;
 };
 
 void
@@ -28,10 +49,10 @@ keeping_init(struct keeping *keeping, const struct spool *spool)
 }
 
 void
-keeping_done(struct keeping *keeping)
+keeping_done(struct keeping *keeping, struct spool *spool)
 {
     for (uint32_t slot = 0; slot < keeping->slot_count; slot++)
-        kept_done(&keeping->slots[slot]);
+        kept_done(spool, &keeping->slots[slot]);
     free(keeping->slots);
     *keeping = (struct keeping){};
 }
@@ -51,7 +72,7 @@ oldest_kept(struct keeping *keeping, uint32_t spared)
 }
 
 struct kept *
-keeping_room(struct keeping *keeping, uint32_t slot, uint32_t spared)
+keeping_room(struct keeping *keeping, struct spool *spool, uint32_t slot, uint32_t spared)
 {
     struct kept *kept = &keeping->slots[slot];
 
@@ -64,25 +85,25 @@ keeping_room(struct keeping *keeping, uint32_t slot, uint32_t spared)
         oldest = oldest_kept(keeping, spared);
         if (bytes <= keeping->max || !oldest)
             break;
-        kept_done(oldest);
+        kept_done(spool, oldest);
+        keeping->let_go = true;
     }
-    kept_done(kept);
+    kept_done(spool, kept);
     kept->since = ++keeping->clock;
     return kept;
 }
 
-/* The texts of the record at PLACE, or NULL. */
+/* The texts of the record at PLACE, or NULL; it is usually at *NEXT, or soon after. */
 static const struct kept_record *
-kept_find(struct kept *kept, struct place place)
+kept_find(const struct kept *kept, struct place place, size_t *next)
 {
     size_t low = 0;
     size_t high = kept->count;
 
-    /* Usually it is the next one, or one soon after. */
-    for (size_t i = 0; i < 4 && kept->next + i < kept->count; i++)
-        if (kept->records[kept->next + i].at == place.at) {
-            kept->next += i + 1;
-            return &kept->records[kept->next - 1];
+    for (size_t i = 0; i < 4 && *next + i < kept->count; i++)
+        if (kept->records[*next + i].at == place.at) {
+            *next += i + 1;
+            return &kept->records[*next - 1];
         }
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -93,40 +114,64 @@ kept_find(struct kept *kept, struct place place)
     }
     if (low == kept->count || kept->records[low].at != place.at)
         return NULL;
-    kept->next = low + 1;
+    *next = low + 1;
     return &kept->records[low];
 }
 
-/* The texts at PLACE, valid until another segment is read again; that in the slot SPARED stays. */
-static bool
-find_texts(struct spool *spool, const struct findings *findings, struct keeping *keeping,
-           struct place place, uint32_t spared, str *envelope, str *note)
+static void
+tell_batch(struct teller *teller)
 {
-    struct kept *kept = &keeping->slots[place.slot];
-    const struct kept_record *record;
+    const struct telling *telling = teller->all->telling;
 
-    if (!kept->since) {
-        if (!keeping->reads_left)
-            return false;
-        keeping->reads_left--;
-        kept = keeping_room(keeping, place.slot, spared);
-        if (keep_segment(spool, findings, spool->by_slot[place.slot], kept)) {
-            kept_done(kept);
-            return false;
-        }
-    }
-    record = kept_find(kept, place);
+    if (teller->count)
+        telling->found(telling->arg, teller->batch, teller->count);
+    teller->count = 0;
+}
+
+/* Reads the segment in SLOT again.  What was found before is told first, since its texts may have
+ * to go; those in the slot SPARED stay. */
+static bool
+read_again(struct teller *teller, uint32_t slot, uint32_t spared)
+{
+    struct spool *spool = teller->all->spool;
+    struct keeping *keeping = teller->all->keeping;
+    struct kept *kept;
+
+    if (!keeping->reads_left)
+        return false;
+    keeping->reads_left--;
+    tell_batch(teller);
+    kept = keeping_room(keeping, spool, slot, spared);
+    if (keep_segment(spool, teller->all->findings, spool->by_slot[slot], kept) == OK)
+        return true;
+    kept_done(spool, kept);
+    return false;
+}
+
+static bool
+find_texts(struct teller *teller, struct place place, uint32_t spared, str *envelope, str *note)
+{
+    const struct kept *kept = &teller->all->keeping->slots[place.slot];
+    const struct kept_record *record;
+    const char *text;
+
+    if (!kept->since && !read_again(teller, place.slot, spared))
+        return false;
+    record = kept_find(kept, place, &teller->next[place.slot]);
     if (!record)
         return false;
-    *envelope = (str){ kept->bytes + record->offset, record->envelope_size };
-    *note = (str){ kept->bytes + record->offset + record->envelope_size, record->note_size };
+    text = (kept->map.bytes ? kept->map.bytes : kept->bytes) + record->offset;
+    *envelope = (str){ text, record->envelope_size };
+    *note = (str){ text + record->envelope_size, record->note_size };
     return true;
 }
 
 /* From the disk, for itself. */
 static void
-tell_alone(struct spool *spool, struct entry *entry, const struct telling *telling)
+tell_alone(struct teller *teller, struct entry *entry)
 {
+    struct spool *spool = teller->all->spool;
+    const struct telling *telling = teller->all->telling;
     const struct segment *segment = spool->by_slot[entry->base.slot];
     const struct segment *note_segment = entry->note.slot ? spool->by_slot[entry->note.slot] : NULL;
     struct spool_entry told = { .id = entry->id, .body_size = entry->body_size };
@@ -137,37 +182,68 @@ tell_alone(struct spool *spool, struct entry *entry, const struct telling *telli
     told.envelope = text.envelope;
     told.note = text.note;
     told.damaged = entry->damaged;
-    telling->found(telling->arg, &told);
+    telling->found(telling->arg, &told, 1);
     free(text.block);
 }
 
-static bool
-find_message(struct spool *spool, const struct findings *findings, struct keeping *keeping,
-             const struct entry *entry, struct spool_entry *told)
+static void
+tell_entry(struct teller *teller, struct entry *entry)
 {
-    uint32_t slot = entry->base.slot;
+    struct spool_entry told = { .id = entry->id,
+                                .body_size = entry->body_size,
+                                .damaged = entry->damaged };
     str none;
 
-    return find_texts(spool, findings, keeping, entry->base, 0, &told->envelope, &told->note) &&
-           (!entry->note.slot ||
-            find_texts(spool, findings, keeping, entry->note, slot, &none, &told->note));
+    if (!find_texts(teller, entry->base, 0, &told.envelope, &told.note) ||
+        (entry->note.slot &&
+         !find_texts(teller, entry->note, entry->base.slot, &none, &told.note))) {
+        tell_alone(teller, entry);
+        return;
+    }
+    teller->batch[teller->count++] = told;
+    if (teller->count == TELL_BATCH)
+        tell_batch(teller);
+}
+
+static void *
+teller_run(void *arg)
+{
+    struct tellers *all = arg;
+    struct teller teller = { .all = all };
+    uint32_t end = table_end(all->spool);
+
+    teller.next = calloc(all->keeping->slot_count, sizeof(*teller.next));
+    must(teller.next);
+    for (;;) {
+        uint32_t chunk = all->next_chunk++;
+        if ((uint64_t)chunk * CHUNK_ENTRIES >= end)
+            break;
+        for (uint32_t i = 0; i < CHUNK_ENTRIES; i++) {
+            struct entry *entry = table_at(all->spool, chunk * CHUNK_ENTRIES + i);
+            if (entry)
+                tell_entry(&teller, entry);
+        }
+        tell_batch(&teller);
+    }
+    free(teller.next);
+    return NULL;
 }
 
 void
 tell_all(struct spool *spool, const struct findings *findings, struct keeping *keeping,
          const struct telling *telling)
 {
-    for (uint32_t number = 0; number < table_end(spool); number++) {
-        struct entry *entry = table_at(spool, number);
-        struct spool_entry told;
-        if (!entry)
-            continue;
-        told = (struct spool_entry){ .id = entry->id,
-                                     .body_size = entry->body_size,
-                                     .damaged = entry->damaged };
-        if (find_message(spool, findings, keeping, entry, &told))
-            telling->found(telling->arg, &told);
-        else
-            tell_alone(spool, entry, telling);
-    }
+    struct tellers all = { spool, findings, keeping, telling, 0 };
+    pthread_t threads[TELL_THREADS_MAX];
+    unsigned wanted = MIN(telling->threads, (unsigned)TELL_THREADS_MAX);
+    unsigned count = 0;
+
+    if (keeping->let_go || spool->inline_flush || spool->stats.messages < CHUNK_ENTRIES)
+        wanted = 1;
+    /* The caller is one of them. */
+    while (count + 1 < wanted && !pthread_create(&threads[count], NULL, teller_run, &all))
+        count++;
+    teller_run(&all);
+    while (count > 0)
+        pthread_join(threads[--count], NULL);
 }

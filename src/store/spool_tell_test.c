@@ -41,7 +41,7 @@ number_of(msgid id)
 }
 
 static void
-compare(void *, const struct spool_entry *entry)
+compare_one(const struct spool_entry *entry)
 {
     unsigned number = number_of(entry->id);
     char text[64];
@@ -59,6 +59,13 @@ compare(void *, const struct spool_entry *entry)
         (void)snprintf(text, sizeof(text), "note %u of %u", model[number].notes, number);
         told.wrong += !str_eq(entry->note, str_from(text));
     }
+}
+
+static void
+compare(void *, const struct spool_entry *entries, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        compare_one(&entries[i]);
 }
 
 static struct spool *

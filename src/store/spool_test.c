@@ -37,7 +37,7 @@ copy_text(char text[64], str s)
 }
 
 static void
-remember(void *, const struct spool_entry *entry)
+remember_one(const struct spool_entry *entry)
 {
     struct found_one *one = &found[found_count++ % COUNT_OF(found)];
 
@@ -46,6 +46,13 @@ remember(void *, const struct spool_entry *entry)
     copy_text(one->note, entry->note);
     one->body_size = entry->body_size;
     one->damaged = entry->damaged;
+}
+
+static void
+remember(void *, const struct spool_entry *entries, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        remember_one(&entries[i]);
 }
 
 static const struct found_one *

@@ -221,7 +221,7 @@ check_body(struct world *world, unsigned number)
 }
 
 static void
-found(void *arg, const struct spool_entry *entry)
+found_one(void *arg, const struct spool_entry *entry)
 {
     struct world *world = arg;
     unsigned number = number_of(entry->id);
@@ -245,6 +245,13 @@ found(void *arg, const struct spool_entry *entry)
         wrong(world, number, "its envelope is not what was committed");
     if (entry->damaged || entry->body_size != message->size)
         wrong(world, number, "is called damaged");
+}
+
+static void
+found(void *arg, const struct spool_entry *entries, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        found_one(arg, &entries[i]);
 }
 
 static enum err
