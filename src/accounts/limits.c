@@ -451,8 +451,7 @@ find_sides(struct limits *limits, int64_t account, struct side sides[3])
 
     arena_init(&arena, 8192);
     memset(sides, 0, 3 * sizeof(*sides));
-    sides[LIMITS_SYSTEM] =
-        (struct side){ &limits->system_rules, tally_need(limits, S("system")) };
+    sides[LIMITS_SYSTEM] = (struct side){ &limits->system_rules, tally_need(limits, S("system")) };
     if (account)
         find_account_sides(limits, &arena, account, sides);
     arena_done(&arena);
@@ -541,6 +540,19 @@ limits_begin(struct limits *limits, int64_t account, instant now, struct limits_
     pthread_mutex_unlock(&limits->lock);
     *result = ticket;
     return OK;
+}
+
+uint32_t
+limits_recent(const struct limits_ticket *ticket, instant now)
+{
+    uint32_t messages = 0;
+
+    if (!ticket || !ticket->sides[LIMITS_ACCOUNT].tally)
+        return 0;
+    pthread_mutex_lock(&ticket->limits->lock);
+    messages = tally_sum(ticket->sides[LIMITS_ACCOUNT].tally, now).messages;
+    pthread_mutex_unlock(&ticket->limits->lock);
+    return messages;
 }
 
 /* New recipients. */

@@ -77,6 +77,8 @@ WAITS enum err limits_add_recipient(struct limits_ticket *ticket, str recipient,
 /* The message was accepted.  Frees the ticket. */
 void limits_commit(struct limits_ticket *ticket, instant now);
 void limits_cancel(struct limits_ticket *ticket); /* NULL is fine. */
+/* Messages of the ticket's account in the last 24 hours, this one among them; NULL: 0. */
+uint32_t limits_recent(const struct limits_ticket *ticket, instant now);
 
 /* The least that binds ACCOUNT: for the LIMITS extension.  0: no limit. */
 uint32_t limits_recipients_max(struct limits *limits, int64_t account);

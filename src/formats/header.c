@@ -113,42 +113,79 @@ header_find(str section, str name, struct header_field *field)
     return false;
 }
 
-struct count_row {
+/* A field that is counted, or whose first value is kept; NOWHERE: not. */
+struct survey_row {
     const char *name;
-    size_t offset;
+    size_t len;
+    size_t count;
+    size_t value;
 };
 
+#define NOWHERE      SIZE_MAX
+#define FACT(member) offsetof(struct header_facts, member)
+#define SURVEY(name, count, value)                                                                 \
+    {                                                                                              \
+        name, sizeof(name) - 1, count, value                                                       \
+    }
+
 /* clang-format off */
-static const struct count_row counted[] = {
-    { "Received",     offsetof(struct header_facts, received) },
-    { "Delivered-To", offsetof(struct header_facts, delivered_to) },
-    { "From",         offsetof(struct header_facts, from) },
-    { "Sender",       offsetof(struct header_facts, sender) },
-    { "Reply-To",     offsetof(struct header_facts, reply_to) },
-    { "To",           offsetof(struct header_facts, to) },
-    { "Cc",           offsetof(struct header_facts, cc) },
-    { "Bcc",          offsetof(struct header_facts, bcc) },
-    { "Resent-Bcc",   offsetof(struct header_facts, bcc) },
-    { "Date",         offsetof(struct header_facts, date) },
-    { "Message-ID",   offsetof(struct header_facts, message_id) },
-    { "Subject",      offsetof(struct header_facts, subject) },
-    { "Return-Path",  offsetof(struct header_facts, return_path) },
+static const struct survey_row surveyed[] = {
+    SURVEY("Received",                 FACT(received),     NOWHERE),
+    SURVEY("Delivered-To",             FACT(delivered_to), NOWHERE),
+    SURVEY("From",                     FACT(from),         FACT(from_value)),
+    SURVEY("Sender",                   FACT(sender),       FACT(sender_value)),
+    SURVEY("Reply-To",                 FACT(reply_to),     NOWHERE),
+    SURVEY("To",                       FACT(to),           NOWHERE),
+    SURVEY("Cc",                       FACT(cc),           NOWHERE),
+    SURVEY("Bcc",                      FACT(bcc),          NOWHERE),
+    SURVEY("Resent-Bcc",               FACT(bcc),          NOWHERE),
+    SURVEY("Date",                     FACT(date),         NOWHERE),
+    SURVEY("Message-ID",               FACT(message_id),   FACT(message_id_value)),
+    SURVEY("Subject",                  FACT(subject),      FACT(subject_value)),
+    SURVEY("Return-Path",              FACT(return_path),  NOWHERE),
+    SURVEY("Auto-Submitted",           NOWHERE,            FACT(auto_submitted)),
+    SURVEY("X-Auto-Response-Suppress", NOWHERE,            FACT(auto_response_suppress)),
+    SURVEY("Feedback-ID",              NOWHERE,            FACT(feedback_id)),
+    SURVEY("In-Reply-To",              NOWHERE,            FACT(in_reply_to)),
+    SURVEY("References",               NOWHERE,            FACT(references)),
+    SURVEY("List-Id",                  NOWHERE,            FACT(list_id)),
+    SURVEY("List-Post",                NOWHERE,            FACT(list_post)),
+    SURVEY("List-Unsubscribe",         NOWHERE,            FACT(list_unsubscribe)),
+    SURVEY("List-Unsubscribe-Post",    NOWHERE,            FACT(list_unsubscribe_post)),
+    SURVEY("Precedence",               NOWHERE,            FACT(precedence)),
+    SURVEY("User-Agent",               NOWHERE,            FACT(user_agent)),
+    SURVEY("X-Mailer",                 NOWHERE,            FACT(mailer)),
 };
 /* clang-format on */
+
+static const struct survey_row *
+find_surveyed(str name)
+{
+    for (size_t i = 0; i < COUNT_OF(surveyed); i++)
+        if (surveyed[i].len == name.len &&
+            ascii_lower(name.ptr[0]) == ascii_lower(surveyed[i].name[0]) &&
+            str_eq_nocase(name, (str){ surveyed[i].name, surveyed[i].len }))
+            return &surveyed[i];
+    return NULL;
+}
 
 static void
 count_field(const struct header_field *field, struct header_facts *facts)
 {
-    for (size_t i = 0; i < COUNT_OF(counted); i++)
-        if (header_is(field, str_from(counted[i].name)))
-            (*(size_t *)(void *)((char *)facts + counted[i].offset))++;
-    if (header_is(field, S("From")) && facts->from == 1)
-        facts->from_value = field->value;
-    else if (header_is(field, S("Sender")) && facts->sender == 1)
-        facts->sender_value = field->value;
-    else if (header_is(field, S("Message-ID")) && facts->message_id == 1)
-        facts->message_id_value = field->value;
-    else if (header_is(field, S("Auto-Submitted")) && !str_starts_nocase(field->value, S("no")))
+    const struct survey_row *row = field->name.len ? find_surveyed(field->name) : NULL;
+    char *base = (char *)facts;
+    str *value;
+
+    if (!row)
+        return;
+    if (row->count != NOWHERE)
+        (*(size_t *)(void *)(base + row->count))++;
+    if (row->value == NOWHERE)
+        return;
+    value = (str *)(void *)(base + row->value);
+    if (!value->ptr)
+        *value = field->value;
+    if (row->value == FACT(auto_submitted) && !str_starts_nocase(field->value, S("no")))
         facts->is_automatic = true;
 }
 

@@ -56,6 +56,20 @@ struct header_facts {
     str from_value;      /* Of the first of its name; empty if there is none. */
     str sender_value;
     str message_id_value;
+    str subject_value;
+    /* Who writes like that: a person, a program, or either to many; mail/lane.h. */
+    str auto_submitted;
+    str auto_response_suppress;
+    str feedback_id;
+    str in_reply_to;
+    str references;
+    str list_id;
+    str list_post;
+    str list_unsubscribe;
+    str list_unsubscribe_post;
+    str precedence;
+    str user_agent;
+    str mailer;
 };
 
 /* ERR_LIMIT when there are more than FIELDS_MAX. */

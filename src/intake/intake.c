@@ -378,6 +378,24 @@ fill_protocol(struct intake *intake)
                : ERR_LIMIT;
 }
 
+/* How much it is in a hurry: while its header section is at hand. */
+static void
+choose_lane(struct intake *intake)
+{
+    struct envelope *envelope = &intake->envelope;
+    struct lane_facts facts = {
+        .header = &intake->facts,
+        .recipients = envelope->recipient_count,
+        .recent = limits_recent(intake->ticket, envelope->received_at),
+        .priority = envelope->priority,
+        .from_program = intake->peer.door == DOOR_LOCAL,
+        .null_sender = intake->sender.path.len == 0,
+    };
+
+    envelope->lane = lane_of(&facts, intake->lane_why);
+    envelope->lane_why = str_from(intake->lane_why);
+}
+
 /* The header section, SIZE bytes, is complete: judge it, and write it in its new form. */
 WAITS static enum err
 pass_header(struct intake *intake, size_t size)
@@ -400,6 +418,7 @@ pass_header(struct intake *intake, size_t size)
         refuse_bytes(intake, &verdict);
         return OK;
     }
+    choose_lane(intake);
     e = draft_begin(intake->services->spool, &intake->draft);
     if (e)
         return bytes_failed(intake, e);
@@ -494,7 +513,6 @@ fill_envelope(struct intake *intake)
     envelope->body = intake->sender.body;
     envelope->ret = intake->sender.ret;
     envelope->envid = intake->sender.envid;
-    envelope->lane = LANE_PERSONAL;
     fill_times(intake);
     envelope->size = envelope->prefix.len + draft_size(intake->draft);
     envelope->header_size += envelope->prefix.len;

@@ -55,7 +55,7 @@ void
 record_accepted(struct intake *intake)
 {
     const struct envelope *envelope = &intake->envelope;
-    char ip[IPADDR_TEXT_MAX], more[40];
+    char ip[IPADDR_TEXT_MAX], more[40], text[LANE_WHY_MAX + 20];
     struct event event = {
         .kind = EVENT_ACCEPTED,
         .message = envelope->id,
@@ -65,6 +65,9 @@ record_accepted(struct intake *intake)
     };
 
     fill(intake, &event, ip);
+    snprintf(text, sizeof(text), "lane %s: %s", lane_name(envelope->lane), intake->lane_why);
+    event.text = str_from(text);
+    event.next_try = envelope->release_at;
     if (envelope->recipient_count == 1) {
         event.recipient = envelope->recipients[0].address;
         event.to_domain = domain_part(event.recipient);

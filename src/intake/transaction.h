@@ -55,6 +55,7 @@ struct intake {
     size_t header_scanned;     /* Whole lines of it that were looked at. */
     struct header_facts facts; /* AT_HEADER: from one walk. */
     struct buf fixed;          /* The header section as it will be stored. */
+    char lane_why[LANE_WHY_MAX];
     struct draft *draft;
     struct signing *signing; /* NULL: nobody signs. */
 };
