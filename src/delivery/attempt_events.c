@@ -65,7 +65,10 @@ void
 attempt_judge(const struct attempt *a, unsigned code, str enhanced, str text,
               struct shaping_verdict *verdict)
 {
-    shaping_judge(a->runner->shaping, attempt_provider(a), (uint16_t)code, enhanced, text, verdict);
+    bool success = code >= 200 && code < 400;
+
+    shaping_judge(a->runner->shaping, success ? NULL : attempt_provider(a), (uint16_t)code,
+                  enhanced, text, verdict);
 }
 
 static enum event_kind
