@@ -7,6 +7,10 @@
 #include "delivery/queue_inside.h"
 #include "protocols/smtp/client.h"
 
+enum {
+    ATTEMPT_HOSTS_MAX = 5 /* That one attempt speaks to about the same recipient. */
+};
+
 /* One batch on its way. */
 struct attempt {
     struct runner *runner;
@@ -19,6 +23,9 @@ struct attempt {
     instant began; /* Wall clock. */
     struct smtp_failure failure;
     struct body *body;
+    const struct shaping_provider *provider; /* Whose the hosts are, once they are known. */
+    str tried[ATTEMPT_HOSTS_MAX];            /* Hosts that put recipients off in this attempt. */
+    size_t tried_count;
 };
 
 /* attempt_events.c.  A copy of TEXT that lives as long as the attempt. */
@@ -42,6 +49,8 @@ void attempt_facts(const struct attempt *a, const struct schedule_row *row,
 /* A connection for the batch, the kept one or a new one.  False: there is none, and the
  * results say why. */
 WAITS bool attempt_connect(struct attempt *a);
+/* In place of the connection, one to a host that has not yet put recipients off. */
+WAITS bool attempt_next_host(struct attempt *a);
 /* "mx.example.org [192.0.2.1]", or "". */
 const char *attempt_remote_name(struct attempt *a);
 
@@ -53,10 +62,15 @@ enum err attempt_way(struct attempt *a, struct schedule_row *row, struct route *
 /* send.c.  Sends to all rows.  A kept connection may have been closed by the peer before our first
  * word came: that is no failure, and is told by *FRESH_WANTED. */
 WAITS enum err attempt_send(struct attempt *a, bool *fresh_wanted);
-/* Tells the site how it went. */
-void attempt_tell_site(struct attempt *a, enum err e);
-/* Rows that are too many at once for the peer come back.  Every row of the attempt has a result. */
-void attempt_return_surplus(struct attempt *a);
+
+/* learn.c.  Sends once more, through the next host, to those whom another host may take, and puts
+ * the new results in the place of the old ones.  False: there are none, or no other host. */
+WAITS bool attempt_send_again(struct attempt *a, enum err *e);
+/* What the results, of attempts that ended with E, mean for the recipients, the site, the sender.
+ */
+WAITS void attempt_learn(struct attempt *a, enum err e);
+/* Rows that were only throttled go back to their site, without an attempt counted. */
+void attempt_return_throttled(struct attempt *a);
 
 /* handling.c.  Whether the next hop of the connection may have the message, for the time that was
  * asked for (RFC 2852); else every row has its result. */

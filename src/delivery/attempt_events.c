@@ -2,6 +2,7 @@
 /* attempt_events.c: the results of an attempt, and the records that are made of them: one wide
  * event for each recipient (attempt_record). */
 #include "delivery/attempt.h"
+#include "formats/json.h"
 #include "runtime/clock.h"
 #include "runtime/tls.h"
 
@@ -29,6 +30,7 @@ attempt_add_result(struct attempt *a, struct schedule_row *row, enum outcome out
         .text = text,
         .remote = "",
         .is_attempt = true,
+        .stage = (uint8_t)a->failure.stage,
     };
     return result;
 }
@@ -56,8 +58,10 @@ const struct shaping_provider *
 attempt_provider(const struct attempt *a)
 {
     const struct runner *runner = a->runner;
-    bool has_host = runner->client_host.len > 0;
+    bool has_host = runner->client && runner->client_host.len > 0;
 
+    if (a->provider)
+        return a->provider;
     return shaping_provider_of(runner->shaping, &runner->client_host, has_host, a->route.domain);
 }
 
@@ -119,12 +123,42 @@ describe_connection(const struct attempt *a, struct event *event, char *peer, ch
         event->tls_why = str_from(tls->verify_text);
 }
 
+/* The class, and beside it the provider and the rule. */
+static void
+describe_judgement(const struct attempt *a, const struct result *result, struct event *event)
+{
+    const struct shaping_provider *provider = attempt_provider(a);
+    struct shaping_verdict verdict = { .class = result->class, .rule = result->rule };
+    struct json_writer writer;
+    struct buf more, place;
+
+    event->class = event->more = S("");
+    if (result->outcome == OUTCOME_DELIVERED || result->outcome == OUTCOME_EXPANDED)
+        return;
+    if (verdict.class == CLASS_NONE)
+        attempt_judge(a, result->code, event->enhanced, event->text_raw, &verdict);
+    event->class = str_from(reply_class_name(verdict.class));
+    buf_init(&more, 400);
+    buf_init(&place, 40);
+    shaping_rule_place(verdict.rule, &place);
+    json_writer_init(&writer, &more);
+    json_begin_object(&writer, NULL);
+    if (provider)
+        json_put_text(&writer, "provider", provider->name);
+    if (verdict.rule)
+        json_put_text(&writer, "rule", buf_str(&place));
+    json_end_object(&writer);
+    if ((provider || verdict.rule) && buf_ok(&more))
+        (void)arena_copy(&a->runner->arena, buf_str(&more), &event->more);
+    buf_done(&place);
+    buf_done(&more);
+}
+
 void
 attempt_record(const struct attempt *a)
 {
     struct runner *runner = a->runner;
     char peer[IPADDR_TEXT_MAX], local[IPADDR_TEXT_MAX];
-    struct shaping_verdict verdict;
     struct event event = {
         .message = a->envelope.id,
         .sender = a->envelope.reverse_path,
@@ -149,11 +183,10 @@ attempt_record(const struct attempt *a)
         event.code = result->code;
         event.enhanced = str_from(result->enhanced);
         event.text_raw = str_from(result->text);
-        attempt_judge(a, result->code, event.enhanced, event.text_raw, &verdict);
-        event.class = str_from(reply_class_name(verdict.class));
+        describe_judgement(a, result, &event);
         event.stage = result->outcome == OUTCOME_DELIVERED
                           ? S("")
-                          : str_from(smtp_stage_name(a->failure.stage));
+                          : str_from(smtp_stage_name((enum smtp_stage)result->stage));
         events_record(runner->queue->events, &event);
     }
 }

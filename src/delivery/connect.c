@@ -272,6 +272,29 @@ learn_families(struct attempt *a, bool four, bool failed)
     pthread_mutex_unlock(&queue->lock);
 }
 
+static bool
+was_tried(const struct attempt *a, str host)
+{
+    for (size_t i = 0; i < a->tried_count; i++)
+        if (str_eq(a->tried[i], host))
+            return true;
+    return false;
+}
+
+/* The host said what all its neighbours would say: that we are too many, or not wanted. */
+static bool
+ends_the_search(const struct attempt *a)
+{
+    const struct smtp_answer *answer = &a->failure.answer;
+    struct shaping_verdict verdict;
+
+    if (answer->code < 400)
+        return false;
+    attempt_judge(a, answer->code, str_from(answer->enhanced), str_from(answer->text), &verdict);
+    return !verdict.next_host &&
+           (verdict.site != SITE_NOTHING || verdict.class == CLASS_GREYLISTED);
+}
+
 WAITS static enum err
 open_any(struct attempt *a, struct route_hosts *hosts)
 {
@@ -282,10 +305,12 @@ open_any(struct attempt *a, struct route_hosts *hosts)
     for (size_t i = 0; i < hosts->count; i++) {
         const struct route_host *host = &hosts->hosts[i];
         bool four = ipaddr_is_v4(host->endpoint.addr);
+        if (was_tried(a, host->name))
+            continue;
         e = open_host(a, host, i + 1 == hosts->count);
         if (!e)
             learn_families(a, four, failed[!four]);
-        if (!e || e == ERR_CANCELLED)
+        if (!e || e == ERR_CANCELLED || ends_the_search(a))
             return e;
         if (a->failure.stage == SMTP_STAGE_CONNECT)
             failed[four] = true;
@@ -374,18 +399,35 @@ pause_site(struct attempt *a)
     return until;
 }
 
+/* Results of rows that went another way are no results. */
 static void
-connection_failed(struct attempt *a)
+drop_moved(struct attempt *a)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < a->result_count; i++)
+        if (kept < a->count && a->results[i].row == a->rows[kept])
+            a->results[kept++] = a->results[i];
+    a->result_count = kept;
+}
+
+WAITS static void
+connection_failed(struct attempt *a, enum err e)
 {
     struct arena *arena = &a->runner->arena;
     const struct smtp_failure *failure = &a->failure;
-    instant until = pause_site(a);
+    bool answered = failure->answer.code != 0;
 
-    move_on(a);
     attempt_all_results(a, OUTCOME_DEFERRED, failure->answer.code,
                         attempt_text(arena, failure->answer.enhanced).ptr,
-                        attempt_text(arena, failure->why.text).ptr, until);
+                        answered ? attempt_text(arena, failure->answer.text).ptr
+                                 : attempt_text(arena, failure->why.text).ptr,
+                        0);
+    attempt_learn(a, e);
+    move_on(a);
+    drop_moved(a);
     attempt_record(a);
+    attempt_return_throttled(a);
 }
 
 /* The DNS says that there is no host, or says nothing.  A site that this domain only shares is not
@@ -417,6 +459,19 @@ give_back(struct attempt *a)
     a->count = 0;
 }
 
+/* By the hosts of an MX; a relay of ours is nobody's. */
+static void
+know_provider(struct attempt *a, const struct route_hosts *hosts)
+{
+    str *names = arena_new_array(&a->runner->arena, str, hosts->count);
+
+    if (!names || a->route.kind != ROUTE_MX)
+        return;
+    for (size_t i = 0; i < hosts->count; i++)
+        names[i] = hosts->hosts[i].name;
+    a->provider = shaping_provider_of(a->runner->shaping, names, hosts->count, a->route.domain);
+}
+
 /* The target's hosts are known now: go on at the site that has them.  False when the rows were
  * given to others. */
 static bool
@@ -428,9 +483,13 @@ enter_site(struct attempt *a, const struct route_hosts *hosts)
     bool joined = true;
     bool paused;
 
+    know_provider(a, hosts);
     pthread_mutex_lock(&queue->lock);
     site = schedule_bind(&queue->schedule, runner->batch.target, str_from(hosts->site),
                          source_name(a));
+    if (a->provider)
+        schedule_site_group(&queue->schedule, site, SCOPE_PROVIDER, a->provider->name,
+                            &a->provider->pace);
     if (site != runner->site) {
         joined =
             list_is_empty(&site->idle) && schedule_site_join(&queue->schedule, site, clock_now());
@@ -464,6 +523,7 @@ attempt_connect(struct attempt *a)
     if (runner->client && runner->client_site == runner->site)
         return true;
     runner_drop_client(runner);
+    a->tried_count = 0;
     queue_self(queue, runner->config, &self);
     e = route_find_hosts(runner->config, &self, &runner->arena, &a->route,
                          queue->seed ^ (uint64_t)clock_steady(), &hosts);
@@ -483,6 +543,32 @@ attempt_connect(struct attempt *a)
         return true;
     if (e == ERR_CANCELLED)
         return false;
-    connection_failed(a);
+    connection_failed(a, e);
     return false;
+}
+
+WAITS bool
+attempt_next_host(struct attempt *a)
+{
+    struct runner *runner = a->runner;
+    struct queue *queue = runner->queue;
+    struct route_self self;
+    struct route_hosts hosts;
+    bool any = false;
+
+    if (!runner->client || a->tried_count == ATTEMPT_HOSTS_MAX ||
+        !arena_copy(&runner->arena, runner->client_host, &a->tried[a->tried_count]))
+        return false;
+    a->tried_count++;
+    queue_self(queue, runner->config, &self);
+    if (route_find_hosts(runner->config, &self, &runner->arena, &a->route,
+                         queue->seed ^ (uint64_t)clock_steady(), &hosts) ||
+        hosts.answer.code)
+        return false;
+    for (size_t i = 0; i < hosts.count; i++)
+        any = any || !was_tried(a, hosts.hosts[i].name);
+    if (!any || str_cmp(str_from(hosts.site), str_from(runner->site->key)) != 0)
+        return false;
+    runner_drop_client(runner);
+    return open_any(a, &hosts) == OK;
 }

@@ -45,10 +45,12 @@ deliver_remote(struct attempt *a)
     if (e && a->failure.silent && e != ERR_CANCELLED && a->result_count == 0)
         attempt_all_results(a, OUTCOME_DEFERRED, 0, "",
                             attempt_text(&a->runner->arena, a->failure.why.text).ptr, 0);
-    attempt_tell_site(a, e);
+    while (!e && attempt_send_again(a, &e))
+        ;
+    attempt_learn(a, e);
     attempt_record(a);
     return_untried(a);
-    attempt_return_surplus(a);
+    attempt_return_throttled(a);
     if (e)
         runner_drop_client(a->runner);
     return e;
@@ -128,7 +130,9 @@ run_attempt(struct attempt *a)
     case ROUTE_LOCAL:
         local_deliver(a->runner, &a->envelope, a->body, a->rows, a->count, a->results);
         a->result_count = a->count;
-        attempt_tell_site(a, OK);
+        pthread_mutex_lock(&a->runner->queue->lock);
+        schedule_site_succeeded(&a->runner->queue->schedule, a->runner->site, clock_now());
+        pthread_mutex_unlock(&a->runner->queue->lock);
         attempt_record(a);
         return;
     case ROUTE_MX:

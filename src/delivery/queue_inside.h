@@ -119,6 +119,14 @@ struct result {
     bool is_attempt;    /* Counts as one. */
     bool forwarded;     /* The message for an alias's addresses elsewhere is in the spool. */
     instant not_before; /* DEFERRED: the site pauses until then. */
+    /* What learn.c makes of the answer. */
+    uint8_t stage; /* enum smtp_stage: to what it was. */
+    enum reply_class class;
+    const struct shaping_rule *rule; /* Only during the attempt. */
+    duration retry_after;            /* Instead of delivery.retry_min; 0: not said. */
+    bool retry_exactly;              /* After that time, whatever the attempts before. */
+    bool throttled;                  /* No attempt: the row waits at its site. */
+    bool suspends;                   /* The sender, at this provider. */
 };
 
 /* settle.c.  RESULTS are all of one message, whose ENVELOPE may be given if it is at hand.  Copies

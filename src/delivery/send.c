@@ -98,6 +98,7 @@ result_of(struct attempt *a, struct schedule_row *row, const struct smtp_recipie
                                     attempt_text(&a->runner->arena, failure->answer.enhanced).ptr,
                                     failure_text(a));
         result->remote = remote;
+        result->stage = (uint8_t)failure->stage;
         return;
     }
     outcome = attempt_outcome_of(answer->code);
@@ -106,6 +107,7 @@ result_of(struct attempt *a, struct schedule_row *row, const struct smtp_recipie
         outcome = OUTCOME_DEFERRED;
     result = attempt_add_result(a, row, outcome, answer->code, answer->enhanced, answer->text);
     result->remote = remote;
+    result->stage = (uint8_t)recipient->stage;
     if (outcome == OUTCOME_DELIVERED)
         result->relayed = attempt_relayed(a);
 }
@@ -150,51 +152,6 @@ send_some(struct attempt *a, size_t first, size_t count, bool utf8)
     for (size_t i = 0; i < count; i++)
         result_of(a, a->rows[first + i], &recipients[i], remote);
     return e;
-}
-
-/* Too many at once, it says (RFC 5321 4.5.3.1.10): the others can come at once.  Every row of the
- * attempt has a result. */
-void
-attempt_return_surplus(struct attempt *a)
-{
-    struct queue *queue = a->runner->queue;
-    bool any_taken = false;
-    size_t kept = 0;
-
-    for (size_t i = 0; i < a->result_count; i++)
-        any_taken = any_taken || a->results[i].outcome == OUTCOME_DELIVERED;
-    if (!any_taken)
-        return;
-    for (size_t i = 0; i < a->result_count; i++) {
-        struct result *result = &a->results[i];
-        if (result->code == 452 && strcmp(result->enhanced, "4.5.3") == 0) {
-            pthread_mutex_lock(&queue->lock);
-            schedule_row_return(&queue->schedule, result->row, clock_now());
-            pthread_mutex_unlock(&queue->lock);
-        } else {
-            a->results[kept++] = *result;
-        }
-    }
-    a->count = a->result_count = kept;
-}
-
-void
-attempt_tell_site(struct attempt *a, enum err e)
-{
-    struct runner *runner = a->runner;
-    struct queue *queue = runner->queue;
-    instant until = 0;
-
-    pthread_mutex_lock(&queue->lock);
-    if (!e)
-        schedule_site_succeeded(&queue->schedule, runner->site, clock_now());
-    else if (e != ERR_CANCELLED && e != ERR_CORRUPT && e != ERR_IO && e != ERR_LIMIT)
-        until = schedule_site_failed(&queue->schedule, runner->site, str_from(a->failure.why.text),
-                                     clock_now());
-    pthread_mutex_unlock(&queue->lock);
-    for (size_t i = 0; i < a->result_count; i++)
-        if (a->results[i].outcome == OUTCOME_DEFERRED)
-            a->results[i].not_before = until;
 }
 
 WAITS enum err

@@ -186,6 +186,22 @@ put_off_failures(struct settlement *s, enum err e)
     }
 }
 
+/* When the next attempt comes, after ATTEMPTS: a time that the answer said, or its class, takes the
+ * place of retry_min, and is never cut short by the dice; who greylists counts the seconds. */
+static instant
+retry_at(struct schedule *schedule, const struct result *result, unsigned attempts, instant now)
+{
+    duration wait = MIN(result->retry_after, schedule->limits.retry_max);
+
+    if (wait == 0)
+        return schedule_row_retry_at(schedule, result->row, attempts, now);
+    if (!result->retry_exactly)
+        for (unsigned i = 1; i < attempts && wait < schedule->limits.retry_max; i++)
+            wait *= 2;
+    wait = MIN(wait, schedule->limits.retry_max);
+    return now + wait + (duration)rand_below(&schedule->rand, (uint64_t)wait / 10 + 1);
+}
+
 /* When each row is due, into the progress; under the lock, for the schedule's dice. */
 static void
 plan(struct settlement *s, instant now)
@@ -204,7 +220,7 @@ plan(struct settlement *s, instant now)
             row->delay_reported = true;
         else if (result->outcome == OUTCOME_DEFERRED)
             result->not_before =
-                MAX(result->not_before, schedule_retry_at(&s->queue->schedule, row->attempts, now));
+                MAX(result->not_before, retry_at(&s->queue->schedule, result, row->attempts, now));
         row->next_attempt = result->not_before;
         row->held = result->row->held;
     }
@@ -250,6 +266,7 @@ record_end(const struct settlement *s, const struct pending *at)
         .code = row->code,
         .enhanced = row->enhanced,
         .text_raw = row->text,
+        .class = str_from(reply_class_name(at->result.class)),
     };
 
     if (!s->queue->events)

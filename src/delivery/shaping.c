@@ -452,7 +452,8 @@ decide_recipient(const struct effect *effect, bool by_rule, uint16_t code,
                  struct shaping_verdict *verdict)
 {
     verdict->bounces = code >= 500;
-    if (effect->recipient == RECIPIENT_BOUNCE)
+    verdict->bounce_said = effect->recipient == RECIPIENT_BOUNCE;
+    if (verdict->bounce_said)
         verdict->bounces = true;
     else if (effect->recipient == RECIPIENT_RETRY && by_rule)
         verdict->bounces = false;
@@ -474,6 +475,7 @@ shaping_judge(const struct shaping *shaping, const struct shaping_provider *prov
     reply_init(&reply, code, enhanced, text);
     rule = rule_for(shaping, provider, &reply);
     verdict->rule = rule;
+    verdict->is_providers = rule && rule->is_providers;
     verdict->class = rule ? rule->class : CLASS_NO_ANSWER;
     effect = rule && rule->effect.is_said ? &rule->effect : &shaping->classes[verdict->class];
     decide_recipient(effect, rule && rule->effect.is_said, code, verdict);

@@ -62,7 +62,9 @@ struct shaping_rule;
 struct shaping_verdict {
     enum reply_class class;
     const struct shaping_rule *rule; /* NULL: none fits, the code alone decided. */
+    bool is_providers;               /* The rule is the provider's, not everybody's. */
     bool bounces;                    /* The recipient has failed; otherwise it is tried again: */
+    bool bounce_said;                /* By a rule or a class, not by the code. */
     duration retry_after;            /* not before this time; 0: when the schedule says. */
     bool retry_named;                /* The reply itself named that time. */
     bool next_host;                  /* The next host may know better, now. */

@@ -34,6 +34,7 @@ struct effect {
 struct shaping_rule {
     struct shaping_rule *next;
     bool is_own; /* Of the user's file. */
+    bool is_providers;
     bool has_enhanced;
     unsigned line;
     uint16_t code_least, code_most;

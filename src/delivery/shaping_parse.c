@@ -301,6 +301,7 @@ read_reply(struct reader *r)
         return;
     }
     rule->is_own = r->layer == LAYER_OWN;
+    rule->is_providers = r->provider != NULL;
     rule->line = r->words[0].line;
     if (!reply_conditions(r, rule))
         return;

@@ -56,6 +56,8 @@ fill_facts(const struct attempt *a, struct standing_facts *facts)
     facts->values[FACT_SENDER] = envelope->reverse_path.len ? envelope->reverse_path : S("<>");
     facts->values[FACT_ACCOUNT] = envelope->account;
     facts->values[FACT_LANE] = str_from(lane_name(envelope->lane));
+    if (attempt_provider(a))
+        facts->values[FACT_PROVIDER] = attempt_provider(a)->name;
     if (a->runner->site->source)
         facts->values[FACT_SOURCE] = str_from(a->runner->site->source);
 }
