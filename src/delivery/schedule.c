@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
-/* schedule.c: the tables of what waits: messages, rows, time, operators.
+/* schedule.c: the tables of what waits: rows, time, operators.
  *
  * A row's timer is its next moment of interest: when scheduled, the time it is due (or late, or
  * over); when ready, the time at which it is late or over, so that a row that waits behind a dead
@@ -13,7 +13,6 @@
 #include <string.h>
 
 enum {
-    BUCKETS_MIN = 64,
     TICK_ROWS_MAX = 5000
 };
 
@@ -39,13 +38,7 @@ schedule_done(struct schedule *schedule)
     void *value;
     str key;
 
-    for (size_t i = 0; i < schedule->bucket_count; i++)
-        while (schedule->buckets[i]) {
-            struct schedule_message *message = schedule->buckets[i];
-            schedule->buckets[i] = message->next;
-            free(message);
-        }
-    free(schedule->buckets);
+    schedule_messages_free(schedule);
     for (size_t at = 0; map_next(&schedule->targets, &at, &key, &value);) {
         schedule_turns_free(value);
         free(((struct schedule_target *)value)->key);
@@ -61,132 +54,6 @@ schedule_done(struct schedule *schedule)
     free(schedule->rows.items);
     free(schedule->timers.items);
     *schedule = (struct schedule){};
-}
-
-/* --- Messages, found by id. */
-
-static size_t
-bucket_of(const struct schedule *schedule, msgid id)
-{
-    return str_hash((str){ (const char *)id.bytes, sizeof(id.bytes) }) &
-           (schedule->bucket_count - 1);
-}
-
-static void
-grow_buckets(struct schedule *schedule)
-{
-    struct schedule_message **old = schedule->buckets;
-    size_t old_count = schedule->bucket_count;
-
-    schedule->bucket_count = MAX((size_t)BUCKETS_MIN, old_count * 2);
-    schedule->buckets = calloc(schedule->bucket_count, sizeof(*schedule->buckets));
-    must(schedule->buckets);
-    for (size_t i = 0; i < old_count; i++)
-        while (old[i]) {
-            struct schedule_message *message = old[i];
-            size_t bucket = bucket_of(schedule, message->id);
-            old[i] = message->next;
-            message->next = schedule->buckets[bucket];
-            schedule->buckets[bucket] = message;
-        }
-    free(old);
-}
-
-struct schedule_message *
-schedule_find(const struct schedule *schedule, msgid id)
-{
-    struct schedule_message *message;
-
-    if (schedule->bucket_count == 0)
-        return NULL;
-    message = schedule->buckets[bucket_of(schedule, id)];
-    while (message && msgid_cmp(message->id, id) != 0)
-        message = message->next;
-    return message;
-}
-
-struct schedule_message *
-schedule_next_message(const struct schedule *schedule, struct schedule_message *at)
-{
-    size_t bucket = 0;
-
-    if (at) {
-        if (at->next)
-            return at->next;
-        bucket = bucket_of(schedule, at->id) + 1;
-    }
-    for (; bucket < schedule->bucket_count; bucket++)
-        if (schedule->buckets[bucket])
-            return schedule->buckets[bucket];
-    return NULL;
-}
-
-bool
-schedule_walk(struct schedule *schedule, struct schedule_walk *walk, unsigned max,
-              void (*each)(void *arg, struct schedule_message *message), void *arg)
-{
-    unsigned seen = 0;
-
-    if (walk->bucket_count != schedule->bucket_count)
-        *walk = (struct schedule_walk){ 0, schedule->bucket_count };
-    while (seen < max && walk->bucket < schedule->bucket_count) {
-        struct schedule_message *message = schedule->buckets[walk->bucket++];
-        for (seen++; message; seen++) {
-            struct schedule_message *next = message->next;
-            each(arg, message);
-            message = next;
-        }
-    }
-    return walk->bucket < schedule->bucket_count;
-}
-
-struct schedule_message *
-schedule_add(struct schedule *schedule, const struct schedule_facts *facts, uint32_t row_count)
-{
-    struct schedule_message *message;
-    size_t bucket;
-
-    if (schedule_find(schedule, facts->id))
-        return NULL;
-    if (schedule->message_count >= schedule->bucket_count)
-        grow_buckets(schedule);
-    message = calloc(1, sizeof(*message) + row_count * sizeof(struct schedule_row));
-    must(message);
-    message->id = facts->id;
-    message->received_at = facts->received_at;
-    message->not_before = facts->not_before;
-    message->expires = facts->expires;
-    message->only_warns = facts->only_warns;
-    message->sender = facts->sender;
-    message->lane = (uint8_t)facts->lane;
-    message->priority = facts->priority;
-    message->rank = (uint8_t)schedule_rank_of(facts->lane, facts->priority);
-    message->is_report = facts->is_report;
-    message->row_count = row_count;
-    message->waiting = row_count;
-    message->users = 1;
-    bucket = bucket_of(schedule, facts->id);
-    message->next = schedule->buckets[bucket];
-    schedule->buckets[bucket] = message;
-    schedule->message_count++;
-    return message;
-}
-
-bool
-schedule_message_release(struct schedule *schedule, struct schedule_message *message)
-{
-    struct schedule_message **at;
-
-    must(message->users > 0);
-    if (--message->users > 0 || message->waiting > 0)
-        return false;
-    at = &schedule->buckets[bucket_of(schedule, message->id)];
-    while (*at != message)
-        at = &(*at)->next;
-    *at = message->next;
-    schedule->message_count--;
-    free(message);
-    return true;
 }
 
 /* --- Targets. */

@@ -16,8 +16,8 @@
  * lane.  Groups (a site, its provider, a source of ours, an MX host) bound connections and rates; a
  * site without room waits at the group that has none, and is woken by it.
  *
- * The tables are schedule.c (messages, rows, time, operators), schedule_turns.c (whose turn it is),
- * schedule_site.c (groups, slots, waiting), schedule_learn.c (what answers teach) and
+ * The tables are schedule_messages.c, schedule.c (rows, time, operators), schedule_turns.c (whose
+ * turn it is), schedule_site.c (groups, slots, waiting), schedule_learn.c (what answers teach) and
  * schedule_why.c (in words).  All times are handed in; the owner (queue.c) holds its lock around
  * every call.
  */
@@ -103,12 +103,11 @@ struct schedule_row {
 
 struct schedule_message {
     msgid id;
-    struct schedule_message *next; /* In its bucket. */
     instant received_at;
     instant not_before; /* 0: at once. */
     instant expires;    /* 0: as the limits say. */
-    uint64_t sender;    /* Hash of the account or the sender's domain. */
     void *results;      /* The owner's: outcomes that wait to be written. */
+    uint32_t sender;    /* Hash of the account or the sender's domain. */
     uint32_t waiting;   /* Rows that are not done. */
     uint32_t users;     /* Deliveries and settlements that hold on to it. */
     uint32_t row_count;
@@ -195,8 +194,10 @@ struct schedule_target {
 
 struct schedule {
     struct schedule_limits limits;
-    struct schedule_message **buckets;
-    size_t bucket_count;
+    uint64_t *slots; /* Of messages: schedule_messages.c. */
+    size_t slot_count;
+    size_t slots_used; /* With graves. */
+    uint64_t slots_generation;
     size_t message_count;
     size_t row_count;
     size_t ready_count;
@@ -251,6 +252,8 @@ void schedule_done(struct schedule *schedule);
 /* From now on. */
 void schedule_set_limits(struct schedule *schedule, const struct schedule_limits *limits);
 
+/* Room for so many messages at once, instead of growing step by step. */
+void schedule_reserve(struct schedule *schedule, size_t message_count);
 /* A new message with ROW_COUNT rows, each of which is then placed by schedule_add_row() or counted
  * out by schedule_skip_row().  NULL if the id is there already.  The message has one user. */
 struct schedule_message *schedule_add(struct schedule *schedule, const struct schedule_facts *facts,
@@ -403,8 +406,8 @@ void schedule_row_unkeep(struct schedule *schedule, struct schedule_row *row, in
 /* Walks all messages in slices, so that the lock is not held for long: begins with a zeroed walk;
  * false when all have been seen.  A message that is there all the time is seen at least once. */
 struct schedule_walk {
-    size_t bucket;
-    size_t bucket_count;
+    size_t slot;
+    uint64_t generation;
 };
 bool schedule_walk(struct schedule *schedule, struct schedule_walk *walk, unsigned max,
                    void (*each)(void *arg, struct schedule_message *message), void *arg);

@@ -23,6 +23,9 @@ void schedule_turns_move(struct schedule *schedule, struct schedule_target *targ
                          struct schedule_site *site);
 void schedule_turns_free(struct schedule_target *target);
 
+/* schedule_messages.c */
+void schedule_messages_free(struct schedule *schedule);
+
 /* schedule.c: the parts of READY and back that are no matter of turns. */
 void schedule_row_out(struct schedule *schedule, struct schedule_row *row);
 

@@ -23,7 +23,8 @@
 enum {
     MARKS = 24,
     STRIKE = 8, /* A failure weighs as much as so many successes. */
-    STRIKES_MAX = 24
+    STRIKES_MAX = 24,
+    RARE = 64 /* A refusal after so many windows without one is chance. */
 };
 
 static const duration mark_every = MILLISECONDS(250);
@@ -199,6 +200,13 @@ slower(const struct schedule_rate *rate, duration measured)
     return MAX(back, measured);
 }
 
+/* Refusals for curiosity shall be one in some hundred messages. */
+static duration
+rate_hold_max(const struct schedule_rate *rate)
+{
+    return MAX(MAX(MINUTES(10), 4 * rate->scale), 400 * rate->interval);
+}
+
 /* A probe came through. */
 static void
 rate_reopen(struct schedule_rate *rate, instant now)
@@ -215,13 +223,14 @@ rate_reopen(struct schedule_rate *rate, instant now)
         rate->interval = measured + measured / 32;
         rate->refused = 0;
         rate->scale = MAX(span, probe_first);
-    } else {
+    } else if (rate->refused_at - rate->changed_at < RARE * rate->scale) {
         rate->refused = rate->interval;
         rate->interval = slower(rate, measured);
         rate->scale = MAX(rate->scale, gap);
     }
     rate->scale = MIN(rate->scale, scale_max);
-    rate->hold = rate->hold ? MIN(2 * rate->hold, 2 * hold_last) : MAX(hold_first, 2 * rate->scale);
+    rate->hold =
+        rate->hold ? MIN(2 * rate->hold, rate_hold_max(rate)) : MAX(hold_first, 2 * rate->scale);
     rate->hold_until = now + rate->hold;
     rate->good = rate->interval;
     rate->changed_at = now;
@@ -267,7 +276,8 @@ rate_refused(struct schedule_rate *rate, instant taken_at, instant now)
         return false;
     if (!rate->closed) {
         rate->refused_at = now;
-        rate->wait = MAX(probe_first, MIN(2 * rate->interval, probe_last));
+        rate->wait = MAX(MIN(2 * rate->interval, probe_last),
+                         rate->scale ? MIN(rate->scale / 4, probe_first) : probe_first);
     } else {
         rate->wait = MIN(rate->wait * 8 / 5, probe_last);
     }
