@@ -80,6 +80,27 @@ story_future(struct world *world)
 }
 
 static void
+story_soon(struct world *world)
+{
+    struct hop *hop = hop_at(world, 0, "198.51.100.1");
+    struct envelope later = { .lane = LANE_PERSONAL, .release_at = clock_now() + SECONDS(4) };
+
+    sim_advance(SECONDS(1));
+    world->like = &later;
+    post(world, "me@sender.example", "bob@there.example", 0);
+    sim_advance(SECONDS(2));
+    CHECK(hop->connections == 0 && waiting(world) == 1);
+    sim_advance(SECONDS(2));
+    CHECK(hop->transactions == 1 && spooled(world) == 0);
+}
+
+static void
+it_leaves_at_its_time_from_a_queue_that_sleeps(void)
+{
+    in_world(story_soon, plain_config);
+}
+
+static void
 a_message_for_later_is_held_and_the_restart_remembers(void)
 {
     in_world(story_future, plain_config);
@@ -257,6 +278,7 @@ main(void)
     world_files_in_memory();
     RUN(the_prefix_goes_wherever_the_message_goes);
     RUN(a_message_for_later_is_held_and_the_restart_remembers);
+    RUN(it_leaves_at_its_time_from_a_queue_that_sleeps);
     RUN(its_days_are_counted_from_the_release);
     RUN(what_must_arrive_in_time_comes_back_when_it_is_over);
     RUN(of_what_is_late_the_sender_hears_once_and_it_goes_on);

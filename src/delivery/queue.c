@@ -396,6 +396,9 @@ queue_add(struct queue *queue, const struct envelope *envelope)
     pthread_mutex_unlock(&queue->lock);
     if (wanted)
         queue_ring(queue);
+    /* Only attempts make times otherwise. */
+    if (envelope->release_at || envelope->by_deadline)
+        queue_wake_after(queue);
     arena_done(&arena);
 }
 
