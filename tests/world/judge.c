@@ -244,7 +244,7 @@ judge_sites(const struct world *world, struct tally *tally, FILE *out)
             continue;
         if (site->allowed > 0)
             judge_windows(world, site, tally, out);
-        else if (site->last_bulk > 0)
+        else if (site->last_bulk > 0 && site->leader == i)
             measure_drain(world, site, kind);
     }
 }

@@ -23,6 +23,7 @@ const struct kind_facts kinds[KIND_COUNT] = {
     [KIND_SESSION]       = { "messages a connection",      4, true,  true },
     [KIND_RECIPIENTS]    = { "recipients a message",       4, true,  true },
     [KIND_PROVIDER]      = { "provider of many domains",   5, true,  false },
+    [KIND_GREAT]         = { "sites of a great provider",  5, true,  false },
     [KIND_GREY]          = { "greylisting",                6, false, false },
     [KIND_TARPIT]        = { "tarpit",                     3, false, false },
     [KIND_FLAKY]         = { "random resets",              4, false, false },
@@ -49,6 +50,7 @@ const struct kind_facts kinds[KIND_COUNT] = {
 
 enum {
     BACKLOG_MINUTES = 60,
+    GREAT_COUNT = 3,
     ALLOWED_LEAST = 240,    /* Messages an hour. */
     ALLOWED_SPAN = 900,
     PER_SITE_LEAST = 2,
@@ -58,6 +60,9 @@ enum {
     MESSAGE_LETTERS_MAX = 40
 };
 /* clang-format on */
+
+/* What a site without a limit gets: as if it took so many messages a second. */
+#define LIKE_A_LIMIT 0.2
 
 static uint64_t
 draw(struct world *world, uint64_t limit)
@@ -92,6 +97,18 @@ void
 world_domain(const struct site *site, unsigned domain, char *text, size_t size)
 {
     (void)snprintf(text, size, "d%u.s%u.example", domain, site->number);
+}
+
+void
+world_host(const struct world *world, const struct site *site, unsigned host, char *text,
+           size_t size)
+{
+    /* So that the shipped rules know them. */
+    static const char *const great[GREAT_COUNT] = { "l.google.com", "am0.yahoodns.net",
+                                                    "mail.protection.outlook.com" };
+
+    (void)snprintf(text, size, "mx%u-s%u.%s", host, site->number,
+                   site->kind == KIND_GREAT ? great[world->great] : "example");
 }
 
 /* --- Sites. */
@@ -171,6 +188,10 @@ give_limits(struct world *world, struct site *site, unsigned allowed)
         site->cap = 2 + (unsigned)draw(world, 6);
         site->latency = MIN(site->latency, HOURS(1) / allowed * site->cap / 2);
         break;
+    case KIND_GREAT:
+        site->hosts = 2;
+        give_rate(world, site, allowed, MINUTES(1 + (duration)draw(world, 10)));
+        break;
     case KIND_SESSION:
         site->session_max = SESSION_LEAST + (unsigned)draw(world, 20);
         break;
@@ -226,6 +247,7 @@ plan_site(struct world *world, struct site *site, uint32_t number)
     *site = (struct site){
         .kind = number + 1 == world->site_count ? KIND_HOME : draw_kind(world),
         .number = number,
+        .leader = number,
         .domains = 1,
         .hosts = 1 + (unsigned)(draw(world, 3) == 0),
         .latency = draw_time(world, MILLISECONDS(5), SECONDS(2)),
@@ -234,6 +256,8 @@ plan_site(struct world *world, struct site *site, uint32_t number)
     };
     give_limits(world, site, allowed);
     give_troubles(world, site);
+    site->backlog =
+        (unsigned)((site->allowed > 0 ? site->allowed : LIKE_A_LIMIT) * 60 * BACKLOG_MINUTES);
     if (site->kind == KIND_HOME)
         site->latency = MILLISECONDS(5);
 }
@@ -291,20 +315,42 @@ plan_letter(struct world *world, struct site *site, enum lane lane, instant post
     };
 
     site->letters++;
-    site->takers += letter.manner == MANNER_TAKEN;
+    world->sites[site->leader].takers += letter.manner == MANNER_TAKEN;
     return add_letter(world, &letter);
+}
+
+/* The sites of the great provider share the limits of the first, and its backlog. */
+static void
+join_great(struct world *world)
+{
+    struct site *first = NULL;
+    unsigned count = 0;
+
+    world->great = (unsigned)draw(world, GREAT_COUNT);
+    for (uint32_t i = 0; i < world->site_count; i++)
+        count += world->sites[i].kind == KIND_GREAT;
+    for (uint32_t i = 0; i < world->site_count; i++) {
+        struct site *site = &world->sites[i];
+        if (site->kind != KIND_GREAT)
+            continue;
+        if (!first) {
+            first = site;
+            first->backlog /= count;
+        }
+        site->leader = first->number;
+        site->backlog = first->backlog;
+        site->allowed = site == first ? first->allowed : 0;
+    }
 }
 
 /* One for each recipient, as newsletters are sent, all at the beginning. */
 static void
 plan_backlog(struct world *world, struct site *site)
 {
-    double rate = site->allowed > 0 ? site->allowed : 0.2;
-    unsigned count = (unsigned)(rate * 60 * BACKLOG_MINUTES);
     instant at = world->begins + draw_time(world, 0, SECONDS(30));
 
     site->is_large = true;
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < site->backlog; i++)
         (void)plan_letter(world, site, LANE_BULK, at, world->message_count++);
 }
 
@@ -408,6 +454,7 @@ world_plan(struct world *world)
     must(world->sites);
     for (uint32_t i = 0; i < world->site_count; i++)
         plan_site(world, &world->sites[i], i);
+    join_great(world);
     for (uint32_t i = 0; i + 1 < world->site_count; i++) {
         struct site *site = &world->sites[i];
         plan_small_mail(world, site);

@@ -27,6 +27,7 @@ static const duration longer_than_patience = MINUTES(11);
 struct talk {
     struct world *world;
     struct site *site;
+    struct site *limits; /* The site whose limits count here: itself, or its provider's first. */
     struct stream *stream;
     unsigned host;
     unsigned messages;
@@ -106,11 +107,44 @@ dismiss(struct talk *talk, const char *answer)
     return say(talk, answer);
 }
 
+/* In the words of somebody. */
+static enum err
+refuse_for_rate(struct talk *talk)
+{
+    static const char *const great[] = {
+        "421 4.7.28 Our system has detected an unusual rate of unsolicited mail from you\r\n",
+        "421 4.7.0 [TSS04] Messages from you temporarily deferred due to unexpected volume or user "
+        "complaints\r\n",
+        "451 4.7.500 Server busy. Please try again later from you. (S77719)\r\n",
+    };
+    static const char *const closing[] = {
+        "421 4.7.0 Messages from you are temporarily deferred: rate limit\r\n",
+        "421 4.3.2 Too many messages, slow down\r\n",
+        "421 4.7.1 Your message submission rate for this client has exceeded the limit\r\n",
+        "421 Throttled, come again\r\n",
+    };
+    static const char *const others[] = {
+        "450 4.2.1 You are sending at a rate that is too high, slow down\r\n",
+        "451 4.7.1 You have been temporarily rate limited\r\n",
+        "452 4.7.0 Too many messages\r\n",
+        "451 4.7.0 Excessive volume from your address\r\n",
+    };
+    struct site *site = talk->site;
+
+    if (site->kind == KIND_GREAT && talk->world->great == 2)
+        return say(talk, great[2]);
+    if (site->kind == KIND_GREAT)
+        return dismiss(talk, great[talk->world->great]);
+    if (site->kind == KIND_RATE_450)
+        return say(talk, others[site->number % COUNT_OF(others)]);
+    return dismiss(talk, closing[site->number % COUNT_OF(closing)]);
+}
+
 static enum err
 on_mail(struct talk *talk)
 {
     struct site *site = talk->site;
-    struct window *window = ledger_window(talk->world, site);
+    struct window *window = ledger_window(talk->world, talk->limits);
 
     talk->accepted_count = 0;
     talk->has_sender = false;
@@ -122,15 +156,13 @@ on_mail(struct talk *talk)
         return say(talk, "452 4.3.1 Insufficient system storage\r\n");
     if (site->kind == KIND_DEFERS_FIRST && talk->host == 0)
         return say(talk, "451 4.3.0 Internal trouble, try later\r\n");
-    if (rate_allows(site)) {
+    if (rate_allows(talk->limits)) {
         talk->has_sender = true;
         return say(talk, "250 2.1.0 Ok\r\n");
     }
     if (window)
         window->over_rate++;
-    if (site->kind == KIND_RATE_450)
-        return say(talk, "450 4.2.1 You are sending at a rate that is too high, slow down\r\n");
-    return dismiss(talk, "421 4.7.0 Messages from you are temporarily deferred: rate limit\r\n");
+    return refuse_for_rate(talk);
 }
 
 static bool
@@ -205,14 +237,15 @@ read_content(struct talk *talk)
 static void
 charge(struct talk *talk)
 {
-    struct site *site = talk->site;
-    struct window *window = ledger_window(talk->world, site);
+    struct site *limits = talk->limits;
+    struct window *window = ledger_window(talk->world, limits);
 
     if (window)
         window->taken++;
-    site->taken++;
-    site->bucket -= 1;
-    site->in_window++;
+    refill(limits);
+    limits->bucket -= 1;
+    limits->in_window++;
+    talk->site->taken++;
     talk->messages++;
 }
 
@@ -231,7 +264,6 @@ on_data(struct talk *talk)
         e = read_content(talk);
     if (e)
         return e;
-    refill(site);
     charge(talk);
     for (unsigned i = 0; i < talk->accepted_count; i++)
         ledger_delivered(world, talk->accepted[i]);
@@ -346,6 +378,7 @@ find_host(struct talk *talk, ipaddr addr)
         host = host << 8 | addr.bytes[i];
     must(host >= ADDRESS_BASE && (host - ADDRESS_BASE) / HOST_STEP < talk->world->site_count);
     talk->site = &talk->world->sites[(host - ADDRESS_BASE) / HOST_STEP];
+    talk->limits = &talk->world->sites[talk->site->leader];
     talk->host = (host - ADDRESS_BASE) % HOST_STEP;
 }
 

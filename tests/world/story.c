@@ -74,7 +74,7 @@ add_hosts(struct world *world, const struct site *site)
     for (unsigned host = 0; host < site->hosts; host++) {
         struct dns_record address = { .addr = world_address(site, host) };
         struct dns_record exchanger = { .preference = (uint16_t)(10 * (host + 1)) };
-        (void)snprintf(host_name, sizeof(host_name), "mx%u.s%u.example", host, site->number);
+        world_host(world, site, host, host_name, sizeof(host_name));
         exchanger.name = str_from(host_name);
         for (unsigned i = 0; i < site->domains; i++) {
             world_domain(site, i, domain, sizeof(domain));
@@ -88,7 +88,6 @@ add_hosts(struct world *world, const struct site *site)
         if (site->kind == KIND_BROKEN_V6)
             sim_dns_add(host_name, DNS_AAAA, &address, false);
     }
-    (void)world;
 }
 
 static void

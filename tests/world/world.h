@@ -50,6 +50,7 @@ enum kind {
     KIND_SESSION,
     KIND_RECIPIENTS,
     KIND_PROVIDER,
+    KIND_GREAT,
     KIND_GREY,
     KIND_TARPIT,
     KIND_FLAKY,
@@ -94,6 +95,7 @@ struct window {
 struct site {
     enum kind kind;
     uint32_t number;
+    uint32_t leader; /* The site whose limits these are: of a great provider's sites the first. */
     unsigned domains;
     unsigned hosts;
     /* Limits; 0: none. */
@@ -111,6 +113,7 @@ struct site {
     unsigned stalls_one_in;
     instant sick_from, sick_until; /* Wall clock. */
     bool is_large;                 /* Has a backlog. */
+    unsigned backlog;              /* Letters of it, if it has one. */
     double allowed;                /* Messages a second, by these limits; 0: not measured. */
     /* What happens. */
     unsigned open;
@@ -234,6 +237,7 @@ struct world {
     struct rand mischief; /* Of the receivers. */
     struct site *sites;   /* The last one is home. */
     unsigned site_count;
+    unsigned great;         /* Which of the great providers this world has. */
     struct letter *letters; /* In order of post_at, those of a message together. */
     uint32_t letter_count;
     uint32_t message_count;
@@ -263,6 +267,9 @@ ipaddr world_address(const struct site *site, unsigned host);
 ipaddr world_address_v6(const struct site *site, unsigned host);
 /* "d2.s17.example" */
 void world_domain(const struct site *site, unsigned domain, char *text, size_t size);
+/* "mx1.s17.example" */
+void world_host(const struct world *world, const struct site *site, unsigned host, char *text,
+                size_t size);
 /* The letter to which ADDRESS was given, or NULL. */
 struct letter *world_letter(struct world *world, str address);
 
