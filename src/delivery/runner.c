@@ -53,6 +53,8 @@ take_work(struct runner *runner)
         return false;
     if (schedule_is_crowded(&queue->schedule, runner->site) && sent >= SHARE_WHEN_CROWDED)
         return false;
+    if (!runner->client && schedule_site_is_over(&queue->schedule, runner->site))
+        return false;
     refresh_config(runner);
     runner->has_batch = schedule_take(&queue->schedule, runner->site,
                                       MAX(runner->config->delivery.recipients_per_transaction, 1U),

@@ -303,6 +303,9 @@ void schedule_site_unpark(struct schedule *schedule, struct schedule_site *site,
 /* Others wait for a slot that SITE has, and none is left: a delivery that has had its share should
  * give way. */
 bool schedule_is_crowded(const struct schedule *schedule, const struct schedule_site *site);
+/* More slots of SITE are in use than it has by now: who has one without a connection should give it
+ * up, or it would knock again at once where it was just told that there are too many. */
+bool schedule_site_is_over(const struct schedule *schedule, const struct schedule_site *site);
 
 /* TARGET belongs to the site named KEY, reached from SOURCE ("": the usual one): its ready rows go
  * there. */

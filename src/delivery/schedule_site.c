@@ -73,8 +73,9 @@ group_limit(const struct schedule *schedule, const struct schedule_group *group,
     unsigned ceiling = schedule_group_ceiling(schedule, group);
     unsigned limit = MIN(group->limit, ceiling);
 
-    /* What is only learnt may be overstepped by one. */
-    return is_code && limit < ceiling && group->scope == SCOPE_SITE ? limit + 1 : limit;
+    /* Where the limit only grows carefully, and was never refused, it may be overstepped by one. */
+    return is_code && limit < ceiling && group->scope == SCOPE_SITE && group->hold == 0 ? limit + 1
+                                                                                        : limit;
 }
 
 void
@@ -345,6 +346,16 @@ schedule_is_crowded(const struct schedule *schedule, const struct schedule_site 
             group->running >= group_limit(schedule, group, false))
             return true;
     }
+    return false;
+}
+
+bool
+schedule_site_is_over(const struct schedule *schedule, const struct schedule_site *site)
+{
+    for (size_t i = 0; i < SCOPE_COUNT; i++)
+        if (site->groups[i] &&
+            site->groups[i]->running > group_limit(schedule, site->groups[i], false))
+            return true;
     return false;
 }
 

@@ -139,13 +139,13 @@ draw_kind(struct world *world)
     return KIND_PLAIN;
 }
 
-/* As many connections as give ALLOWED an hour at a latency that people bear. */
+/* A few connections, each of which takes its time. */
 static void
-give_cap(struct world *world, struct site *site, unsigned allowed)
+give_cap(struct world *world, struct site *site)
 {
     site->cap = 1 + (unsigned)draw(world, 8);
-    site->latency = HOURS(1) / allowed * site->cap;
-    site->allowed = (double)allowed / 3600;
+    site->latency = draw_time(world, SECONDS(2), SECONDS(10));
+    site->allowed = (double)site->cap / ((double)site->latency / SECONDS(1));
 }
 
 static void
@@ -179,7 +179,7 @@ give_limits(struct world *world, struct site *site, unsigned allowed)
         break;
     case KIND_CAP_421:
     case KIND_CAP_REFUSE:
-        give_cap(world, site, allowed);
+        give_cap(world, site);
         break;
     case KIND_PROVIDER:
         site->domains = 2 + (unsigned)draw(world, 30);
