@@ -27,3 +27,6 @@ extern const struct command version_commands[];
 /* Also `outpost test route`. */
 int route_test(struct call *call);
 extern const struct flag route_test_flags[];
+/* `outpost test reply`. */
+int reply_test(struct call *call);
+extern const struct flag reply_test_flags[];

@@ -62,5 +62,22 @@ const struct command test_commands[] = {
         .run = route_test,
         .examples = { "outpost test route eve@example.net", "its way from here" },
     },
+    {
+        .verb = "reply",
+        .args = "TEXT",
+        .args_min = 1,
+        .args_max = 1,
+        .uses = USES_CONFIG,
+        .flags = reply_test_flags,
+        .summary =
+            "Say what a reply of a mail server means, what it makes us do, and by which rule",
+        .text = "The rules are those that we ship and those of delivery.rules_file; see "
+                "outpost-rules(5).  Nothing is sent.",
+        .run = reply_test,
+        .examples = { "outpost test reply \"450 4.2.0 Greylisted, try again in 300 seconds\"", "",
+                      "outpost test reply \"421 4.7.28 unusual rate of mail\" --host "
+                      "gmail-smtp-in.l.google.com",
+                      "as its provider means it" },
+    },
     { 0 },
 };

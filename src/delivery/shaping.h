@@ -69,7 +69,7 @@ struct shaping_verdict {
     bool retry_named;                /* The reply itself named that time. */
     bool next_host;                  /* The next host may know better, now. */
     enum shaping_site_action site;
-    duration site_for;
+    duration site_for; /* SLOW: 0, unless the reply named a time. */
 };
 
 /* The shipped rules and those of the file at PATH; "" or NULL: no file.  Reads it, and so blocks.

@@ -10,7 +10,7 @@
  *     reply     = "reply" [code] [enhanced] [quoted phrase] class *action ";"
  *     class     = "class" name *action ";"
  *     action    = "bounce" / "next_host" / "retry" [time]
- *               / ("slow" / "back_off" / "suspend_sender") time
+ *               / "slow" / ("back_off" / "suspend_sender") time
  *
  * A code is 421, 42x, 4xx, or 000 (there was no reply); an enhanced code is 4.7.28, 5.7.*, *.1.1 or
  * 5.7.606-649; a star in a phrase is any bytes.  A provider that is there already goes on: figures
@@ -202,9 +202,11 @@ site_action_parse(struct reader *r, const struct token *token, struct effect *ef
         if (!word_is(token, shaping_site_action_name((enum shaping_site_action)i)))
             continue;
         effect->site = (enum shaping_site_action)i;
+        if (i == SITE_SLOW)
+            return true;
         if (duration_word(r, &effect->site_for))
             return is_reasonable(r, effect->site_for);
-        complain(r, token, "has no time", "say for how long, such as: slow 15m");
+        complain(r, token, "has no time", "say for how long, such as: back_off 1h");
         return false;
     }
     complain(r, token, "is no action",

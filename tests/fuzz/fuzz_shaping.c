@@ -9,7 +9,7 @@
 
 /* clang-format off */
 const str fuzz_seeds[] = {
-    S("reply 421 4.7.28 \"unusual rate*of\" rate_limited slow 30m;\n"
+    S("reply 421 4.7.28 \"unusual rate*of\" rate_limited slow;\n"
       "421 4.7.28 Our system has an unusual rate of mail"),
     S("provider x { mx *.example.net; domain .example.org; connections 5; rate 10/1s 500/h;\n"
       "reply 5xx 5.7.606-649 ip_or_domain_block back_off 4h; }\n550 5.7.610 banned"),
@@ -36,7 +36,8 @@ check_verdict(const struct shaping *shaping, const struct shaping_provider *prov
     must(verdict.class < CLASS_COUNT);
     must(verdict.retry_after >= 0 && verdict.retry_after <= DAYS(7));
     must(verdict.site_for >= 0 && verdict.site_for <= DAYS(7));
-    must((verdict.site != SITE_NOTHING) == (verdict.site_for > 0));
+    must((verdict.site >= SITE_BACK_OFF) <= (verdict.site_for > 0));
+    must(verdict.site != SITE_NOTHING || verdict.site_for == 0);
     must(!verdict.bounces || verdict.retry_after == 0);
     must(!verdict.retry_named ||
          (verdict.retry_after >= SHAPING_NAMED_MIN && verdict.retry_after <= SHAPING_NAMED_MAX));
