@@ -87,6 +87,7 @@ class Outpost:
         """Runs `outpost WORDS...`; the finished process."""
         environment = dict(os.environ)
         environment.pop("OUTPOST_CONFIG", None)
+        environment.setdefault("OUTPOST_REASON", "a test")
         if config:
             environment["OUTPOST_CONFIG"] = self.config
         done = subprocess.run([self.binary, *words], input=stdin, capture_output=True, text=True,

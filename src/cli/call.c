@@ -16,7 +16,8 @@
 #include <unistd.h>
 
 enum {
-    PASSWORD_LINE_MAX = 1024
+    PASSWORD_LINE_MAX = 1024,
+    CONFIRM_BY_NUMBER_ABOVE = 100
 };
 
 static void
@@ -136,10 +137,26 @@ call_need_reason(struct call *call)
     return EXIT_OK;
 }
 
+static bool
+is_yes(const char *answer, uint64_t count)
+{
+    uint64_t typed;
+
+    if (count <= CONFIRM_BY_NUMBER_ABOVE)
+        return answer[0] == 'y' || answer[0] == 'Y';
+    return str_to_u64(str_trim(str_from(answer)), &typed) && typed == count;
+}
+
 int
 call_confirm(const struct call *call, const char *what)
 {
-    char answer[16] = "";
+    return call_confirm_count(call, what, 1);
+}
+
+int
+call_confirm_count(const struct call *call, const char *what, uint64_t count)
+{
+    char answer[32] = "";
 
     if (call_has(call, "--dry-run")) {
         output_line(call->out, "would %s", what);
@@ -151,8 +168,9 @@ call_confirm(const struct call *call, const char *what)
         return call_fail(call, EXIT_USAGE, "not_confirmed",
                          "add --yes, or look first with --dry-run",
                          "this would %s, and nobody is there to ask", what);
-    fprintf(stderr, "This will %s. Go on? [y/N] ", what);
-    if (!fgets(answer, sizeof(answer), stdin) || (answer[0] != 'y' && answer[0] != 'Y')) {
+    fprintf(stderr, "This will %s. %s", what,
+            count > CONFIRM_BY_NUMBER_ABOVE ? "Type the number to go on: " : "Go on? [y/N] ");
+    if (!fgets(answer, sizeof(answer), stdin) || !is_yes(answer, count)) {
         fprintf(stderr, "Nothing was done.\n");
         return EXIT_STOP;
     }

@@ -123,6 +123,8 @@ int call_fail(const struct call *call, int exit, const char *code, const char *c
  * without --yes elsewhere, an exit code (0 is never it: EXIT_STOP means end now, well). */
 enum { EXIT_STOP = -1 };
 int call_confirm(const struct call *call, const char *what);
+/* The same for COUNT things: above a hundred the number has to be typed. */
+int call_confirm_count(const struct call *call, const char *what, uint64_t count);
 /* --reason or OUTPOST_REASON; NULL when not given. */
 const char *call_reason(const struct call *call);
 /* For USES_REASON: asks for it at the terminal when it was not given.  0 or an exit code. */

@@ -100,7 +100,7 @@ struct answer {
 static bool
 take_line(struct answer *answer, str line)
 {
-    const struct json *error, *row;
+    const struct json *error, *row, *progress;
     struct json *value;
     struct arena arena;
     str kept;
@@ -112,10 +112,15 @@ take_line(struct answer *answer, str line)
         return false;
     }
     row = json_get(value, "row");
+    progress = json_get(value, "progress");
     error = json_get(value, "error");
-    if (row && answer->row) {
+    if (progress) {
+        output_progress(answer->call->out, (uint64_t)json_get_int(progress, "done"),
+                        (uint64_t)json_get_int(progress, "total"));
+    } else if (row && answer->row) {
         answer->row(answer->arg, row);
     } else if (!row) {
+        output_progress(answer->call->out, 0, 0);
         answer->done = true;
         answer->exit = error ? server_error(answer->call, error) : EXIT_OK;
         if (!error && answer->final)

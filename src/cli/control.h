@@ -3,6 +3,7 @@
  *
  * One request, a line of JSON:   {"command":"queue.list","args":{...}}
  * Answer: lines                  {"row":{...}}              any number
+ *                                {"progress":{"done":4210,"total":9020}}  now and then
  * and one of                     {"ok":true,...}
  *                                {"error":{"code":"no_such_message","exit":65,"message":"...","cure":"..."}}
  *

@@ -661,6 +661,57 @@ output_document_text(struct output *out, const char *schema, const struct column
 }
 
 void
+output_progress(struct output *out, uint64_t done, uint64_t total)
+{
+    enum { BAR = 20 };
+    unsigned filled = total ? (unsigned)(done * BAR / total) : 0;
+
+    if (out->quiet || !isatty(STDERR_FILENO) || (total == 0 && !out->progressing))
+        return;
+    out->progressing = total > 0;
+    if (total == 0)
+        fprintf(stderr, "\r\033[K");
+    else
+        fprintf(stderr, "\r[%.*s%*s] %llu/%llu %llu%%", (int)MIN(filled, (unsigned)BAR),
+                "====================", (int)(BAR - MIN(filled, (unsigned)BAR)), "",
+                (unsigned long long)done, (unsigned long long)total,
+                (unsigned long long)(done * 100 / total));
+    fflush(stderr);
+}
+
+static void
+put_safely(FILE *file, str text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+        fputc(c < 0x20 || c == 0x7f ? '?' : c, file);
+    }
+}
+
+void
+output_paragraph(struct output *out, unsigned indent, bool wraps, str text)
+{
+    size_t width = out->width > 40 ? out->width : 100;
+    size_t column = 0;
+    str word;
+
+    if (out->quiet || (out->format != OUTPUT_TABLE && out->format != OUTPUT_WIDE))
+        return;
+    while (text.len > 0) {
+        if (!str_split(text, ' ', &word, &text))
+            text = S("");
+        if (column > 0 && wraps && column + 1 + word.len > width) {
+            fputc('\n', out->file);
+            column = 0;
+        }
+        fprintf(out->file, "%*s", column ? 1 : (int)indent, "");
+        column += (column ? 1 : indent) + word.len;
+        put_safely(out->file, word);
+    }
+    fputc('\n', out->file);
+}
+
+void
 output_line(struct output *out, const char *format, ...)
 {
     va_list args;

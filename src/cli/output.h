@@ -45,6 +45,7 @@ struct output {
     unsigned width;    /* Of the terminal; 0: do not cut. */
     FILE *file;
     instant now;       /* For ages. */
+    bool progressing;  /* A line of progress stands on the terminal. */
 
     const struct column *columns;
     const char *schema;
@@ -70,6 +71,13 @@ void output_document(struct output *out, const char *schema, const struct column
 void output_document_text(struct output *out, const char *schema, const struct column *columns,
                           str json);
 void output_row_text(struct output *out, str json);
+
+/* How far a long command is, on stderr when that is a terminal; TOTAL 0: it has ended. */
+void output_progress(struct output *out, uint64_t done, uint64_t total);
+
+/* TEXT for people, as wide as the terminal when it WRAPS; what would steer the terminal is a question
+ * mark. */
+void output_paragraph(struct output *out, unsigned indent, bool wraps, str text);
 
 /* A line for people; nothing with --quiet or for programs. */
 void output_line(struct output *out, const char *format, ...) PRINTF_LIKE(2, 3);

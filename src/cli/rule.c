@@ -8,14 +8,10 @@
 #include <limits.h>
 
 static const struct column columns[] = {
-    { "id", NULL, COLUMN_ID, false },
-    { "rule", NULL, COLUMN_TEXT, false },
-    { "until", "ENDS", COLUMN_AGE, false },
-    { "hits", NULL, COLUMN_NUMBER, false },
-    { "actor", "BY", COLUMN_TEXT, false },
-    { "reason", NULL, COLUMN_TEXT, false },
-    { "made", "AGE", COLUMN_AGE, true },
-    { "to", NULL, COLUMN_TEXT, true },
+    { "id", NULL, COLUMN_ID, false },       { "rule", NULL, COLUMN_TEXT, false },
+    { "until", "ENDS", COLUMN_AGE, false }, { "hits", NULL, COLUMN_NUMBER, false },
+    { "actor", "BY", COLUMN_TEXT, false },  { "reason", NULL, COLUMN_TEXT, false },
+    { "made", "AGE", COLUMN_AGE, true },    { "to", NULL, COLUMN_TEXT, true },
     { NULL, NULL, COLUMN_TEXT, false },
 };
 

@@ -26,6 +26,7 @@ struct attempt {
     const struct shaping_provider *provider; /* Whose the hosts are, once they are known. */
     str tried[ATTEMPT_HOSTS_MAX];            /* Hosts that put recipients off in this attempt. */
     size_t tried_count;
+    const struct recipient_progress *noted; /* Next hops that an operator wants; may be NULL. */
 };
 
 /* attempt_events.c.  A copy of TEXT that lives as long as the attempt. */
@@ -56,6 +57,8 @@ const char *attempt_remote_name(struct attempt *a);
 
 /* standing_rules.c.  Rows that a standing rule keeps, returns or moves leave the attempt. */
 WAITS void attempt_obey_rules(struct attempt *a);
+/* From the note of the message. */
+void attempt_read_routes(struct attempt *a, str note);
 /* Which way ROW goes now: as a rule or an operator says, or by route_choose().  ERR_LIMIT. */
 enum err attempt_way(struct attempt *a, struct schedule_row *row, struct route *route);
 

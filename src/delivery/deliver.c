@@ -94,8 +94,13 @@ load(struct attempt *a)
     struct runner *runner = a->runner;
     struct queue *queue = runner->queue;
     msgid id = runner->batch.message->id;
-    str bytes;
-    enum err e = spool_get(queue->spool, id, &runner->arena, &bytes, NULL, NULL);
+    bool rerouted = false;
+    str bytes, note;
+    enum err e;
+
+    for (size_t i = 0; i < a->count; i++)
+        rerouted = rerouted || a->rows[i]->rerouted;
+    e = spool_get(queue->spool, id, &runner->arena, &bytes, rerouted ? &note : NULL, NULL);
 
     if (!e)
         e = envelope_decode(bytes, &runner->arena, &a->envelope);
@@ -103,6 +108,8 @@ load(struct attempt *a)
         e = body_open(queue->spool, id, &a->body);
     if (!e)
         body_put_before(a->body, a->envelope.prefix);
+    if (!e && rerouted)
+        attempt_read_routes(a, note);
     a->envelope.id = id;
     return e;
 }

@@ -288,7 +288,8 @@ sender_hash(const struct envelope *envelope)
 
 /* Which way each recipient goes, without the lock.  NULL past the arena's ceiling. */
 static str *
-choose_keys(struct queue *queue, const struct envelope *envelope, struct arena *arena)
+choose_keys(struct queue *queue, const struct envelope *envelope, const struct progress *progress,
+            struct arena *arena)
 {
     const struct config *config = queue_config(queue);
     str *keys = arena_new_array(arena, str, envelope->recipient_count);
@@ -301,7 +302,9 @@ choose_keys(struct queue *queue, const struct envelope *envelope, struct arena *
         struct route route;
         arena_clear(&work);
         facts.recipient = envelope->recipients[i].address;
-        if (route_choose(config, queue->accounts, &work, &facts, &route))
+        if (progress && progress->recipients[i].route.len
+                ? route_by_url(config, &work, progress->recipients[i].route, &facts, &route)
+                : route_choose(config, queue->accounts, &work, &facts, &route))
             keys[i] = S("none:");
         else if (i > 0 && str_eq(keys[i - 1], str_from(route.key)))
             keys[i] = keys[i - 1];
@@ -334,6 +337,7 @@ place_row(struct queue *queue, struct schedule_message *message, uint32_t index,
         };
     }
     schedule_add_row(&queue->schedule, message, index, key, &start, now);
+    message->rows[index].rerouted = progress && progress->recipients[index].route.len > 0;
 }
 
 /* Under the lock.  The message has a user, the caller; NULL when it is there already. */
@@ -383,7 +387,7 @@ queue_add(struct queue *queue, const struct envelope *envelope)
     str *keys;
 
     arena_init(&arena, ATTEMPT_ARENA_MAX);
-    keys = choose_keys(queue, envelope, &arena);
+    keys = choose_keys(queue, envelope, NULL, &arena);
     must(keys);
     pthread_mutex_lock(&queue->lock);
     message = add_message(queue, envelope, NULL, keys);
@@ -435,7 +439,7 @@ read_found(struct queue *queue, const struct spool_entry *entry, struct arena *a
     }
     if (e)
         return;
-    found->keys = choose_keys(queue, &found->envelope, arena);
+    found->keys = choose_keys(queue, &found->envelope, &found->progress, arena);
     must(found->keys);
 }
 

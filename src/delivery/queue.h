@@ -69,11 +69,14 @@ struct queue_stats {
 void queue_stats(struct queue *queue, struct queue_stats *stats);
 
 /* Which messages: words that must all hold.  "" is everything; a word of 26 letters is an id.
- *   id:ID  to:ADDRESS  from:ADDRESS  domain:NAME  account:ADDRESS
- *   state:scheduled|ready|running|held  age:>2h  age:<30m
- * An ADDRESS may be whole, "@domain", or a part. */
+ *   id:ID  to:ADDRESS  from:ADDRESS  domain:NAME  account:ADDRESS  msgid:TEXT  size:>5M
+ *   state:scheduled|ready|running|held  age:>2h  age:<30m  attempts:>=3  rule:NUMBER
+ *   site:HOST  provider:NAME  source:NAME  lane:NAME  route:TEXT
+ *   class:NAME  cluster:ID  cluster:421-4.7.28      of the last answer
+ * An ADDRESS may be whole, "@domain", or a part; "<>" sends reports.  not:WORD turns a word round. */
 enum {
-    QUEUE_QUERY_WORDS = 16
+    QUEUE_QUERY_WORDS = 16,
+    QUEUE_WORD_MAX = 1000
 };
 
 enum queue_word {
@@ -83,18 +86,39 @@ enum queue_word {
     QUEUE_DOMAIN,
     QUEUE_ACCOUNT,
     QUEUE_STATE,
-    QUEUE_OLDER,
-    QUEUE_YOUNGER
+    QUEUE_AGE,
+    QUEUE_SITE,
+    QUEUE_PROVIDER,
+    QUEUE_SOURCE,
+    QUEUE_LANE,
+    QUEUE_CLASS,
+    QUEUE_CLUSTER,
+    QUEUE_ATTEMPTS,
+    QUEUE_SIZE,
+    QUEUE_ROUTE,
+    QUEUE_MSGID,
+    QUEUE_RULE,
+};
+
+enum queue_relation {
+    RELATION_IS,
+    RELATION_ABOVE,
+    RELATION_BELOW,
+    RELATION_AT_LEAST,
+    RELATION_AT_MOST,
+};
+
+struct queue_term {
+    enum queue_word word;
+    enum queue_relation relation;
+    bool negated;
+    str text;
+    msgid id;
+    int64_t number; /* An age, a size, a count, a state, a lane, a class, a cluster. */
 };
 
 struct queue_query {
-    struct {
-        enum queue_word word;
-        str text;
-        msgid id;
-        duration age;
-        unsigned state;
-    } words[QUEUE_QUERY_WORDS];
+    struct queue_term words[QUEUE_QUERY_WORDS];
     size_t count;
 };
 
@@ -121,9 +145,14 @@ struct queue_recipient {
     bool matches; /* The query holds for it. */
     uint32_t attempts;
     instant next_attempt; /* Wall clock; 0: as soon as its turn comes. */
+    instant last_attempt; /* 0: none yet. */
     instant expires;
+    str route;
     str site;
-    uint16_t code;
+    str source;    /* Empty: the usual one. */
+    str provider;  /* Empty: none that is known. */
+    uint32_t rule; /* The standing rule that keeps or moved it; 0: none. */
+    uint16_t code; /* Of the last answer. */
     str enhanced;
     str text;
     str remote;
@@ -149,13 +178,38 @@ struct queue_entry {
 WAITS enum err queue_list(struct queue *queue, const struct queue_query *query, size_t max,
                           struct arena *arena, struct queue_entry **entries, size_t *count,
                           bool *more);
+/* The same one by one, in the memory of one: EACH may wait; its error ends the walk. */
+typedef enum err (*queue_each_fn)(void *arg, const struct queue_entry *entry);
+WAITS enum err queue_each(struct queue *queue, const struct queue_query *query, size_t max,
+                          queue_each_fn each, void *arg, uint64_t *count, bool *more);
+
+/* Why a recipient waits, as a person would explain it. */
+enum {
+    QUEUE_COMMANDS_MAX = 6
+};
+struct queue_story {
+    str text;       /* A paragraph: where it is, what was answered, what happens next. */
+    str advice;     /* One sentence; may be empty. */
+    str class;      /* Of the last answer; may be empty. */
+    char cluster[9]; /* Of the last answer; may be empty. */
+    uint64_t others; /* Recipients that wait for the same site or provider. */
+    str commands[QUEUE_COMMANDS_MAX]; /* What one may want to type next. */
+    size_t command_count;
+};
+/* In ARENA.  ERR_LIMIT. */
+enum err queue_tell(struct queue *queue, const struct queue_entry *entry,
+                    const struct queue_recipient *recipient, struct arena *arena,
+                    struct queue_story *story);
 
 enum queue_verb {
     QUEUE_RETRY, /* Now. */
     QUEUE_HOLD,
     QUEUE_RELEASE,
-    QUEUE_BOUNCE, /* Back to the sender, now. */
-    QUEUE_DELETE, /* Without a report. */
+    QUEUE_DELAY,   /* No attempt before a time. */
+    QUEUE_BOUNCE,  /* Back to the sender, now. */
+    QUEUE_DELETE,  /* Without a report. */
+    QUEUE_CANCEL,  /* The same, by the wish of its sender. */
+    QUEUE_REROUTE, /* To another next hop, or back to the usual way. */
 };
 bool queue_verb_parse(str text, enum queue_verb *verb);
 
@@ -164,7 +218,64 @@ struct queue_action {
     bool dry_run;
     str reason;
     str actor;
+    instant until; /* DELAY. */
+    str route;     /* REROUTE: a relay URL or "mx"; empty: the usual way again. */
+    /* Called now and then with how many messages of how many were looked at; may wait; its error
+     * ends the work.  May be NULL. */
+    enum err (*progress)(void *arg, uint64_t done, uint64_t total);
+    void *arg;
 };
-/* On the waiting recipients that match.  *COUNT: how many it concerned; those under way are not. */
+/* On the waiting recipients that match.  *COUNT: how many it concerned; *SKIPPED (may be NULL): how
+ * many matched, but were under way. */
 WAITS enum err queue_act(struct queue *queue, const struct queue_query *query,
-                         const struct queue_action *action, uint64_t *count);
+                         const struct queue_action *action, uint64_t *count, uint64_t *skipped);
+
+/* Counts of what matches, by age and by something else, the largest group first. */
+enum {
+    SHAPE_GROUPS_MAX = 10000, /* What is in none of them is counted as "(others)". */
+    SHAPE_AGES = 10 /* Minutes: under 5, 10, 20, 40, 80, 160, 320, 640, 1280, and above. */
+};
+enum shape_by {
+    SHAPE_DOMAIN,
+    SHAPE_SITE,
+    SHAPE_PROVIDER, /* Or the site, where none is known. */
+    SHAPE_SENDER,
+    SHAPE_ACCOUNT,
+    SHAPE_LANE,
+    SHAPE_SOURCE,
+};
+bool shape_by_parse(str text, enum shape_by *by);
+struct shape_group {
+    str name;
+    uint64_t total;
+    uint64_t ages[SHAPE_AGES];
+    str state; /* Of the site or provider: "throttled until …"; may be empty. */
+};
+/* In ARENA.  ERR_LIMIT. */
+WAITS enum err queue_shape(struct queue *queue, const struct queue_query *query, enum shape_by by,
+                           struct arena *arena, struct shape_group **groups, size_t *count);
+
+/* Recipients that wait for the same reason: an answer, a pause, a throttle, a rule. */
+enum {
+    CLUSTERS_MAX = 1000, /* What is in none of them is counted as "(others)". */
+    CLUSTER_PLACES = 8   /* Providers or sites remembered for each. */
+};
+struct queue_cluster {
+    char id[9]; /* Of an answer: for the word cluster:; else empty. */
+    str words;  /* The query that finds them. */
+    str reason; /* "421 4.7.28 …", or in our words. */
+    str class;
+    uint64_t count;
+    instant since; /* The oldest message's acceptance. */
+    instant next;  /* The next attempt of one of them; 0: not known. */
+    str place;     /* The provider or site with the most of them, */
+    uint64_t place_count;
+    uint64_t places; /* and how many there are, up to CLUSTER_PLACES. */
+    str doing;       /* What the engine does about it; may be empty. */
+    str advice;
+    str sample; /* An id. */
+    str commands[QUEUE_COMMANDS_MAX];
+    size_t command_count;
+};
+WAITS enum err queue_clusters(struct queue *queue, const struct queue_query *query,
+                              struct arena *arena, struct queue_cluster **clusters, size_t *count);

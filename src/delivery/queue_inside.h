@@ -127,6 +127,7 @@ struct result {
     bool retry_exactly;              /* After that time, whatever the attempts before. */
     bool throttled;                  /* No attempt: the row waits at its site. */
     bool suspends;                   /* The sender, at this provider. */
+    const char *route;  /* UNCHANGED: an operator wants this next hop; NULL: nothing new. */
 };
 
 /* settle.c.  RESULTS are all of one message, whose ENVELOPE may be given if it is at hand.  Copies

@@ -303,7 +303,7 @@ schedule_row_return(struct schedule *schedule, struct schedule_row *row, instant
 }
 
 void
-schedule_row_move(struct schedule *schedule, struct schedule_row *row, str target, instant now)
+schedule_row_retarget(struct schedule *schedule, struct schedule_row *row, str target)
 {
     struct schedule_target *old = row->target;
 
@@ -313,6 +313,12 @@ schedule_row_move(struct schedule *schedule, struct schedule_row *row, str targe
     row->target->rows++;
     old->rows--;
     target_idle_if_unused(schedule, old);
+}
+
+void
+schedule_row_move(struct schedule *schedule, struct schedule_row *row, str target, instant now)
+{
+    schedule_row_retarget(schedule, row, target);
     schedule_row_return(schedule, row, now);
 }
 

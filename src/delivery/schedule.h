@@ -99,6 +99,7 @@ struct schedule_row {
     bool expires_now : 1; /* Wanted by an operator: bounce at the next tick. */
     bool kept : 1;        /* HELD or SCHEDULED by its rule, and not for another reason. */
     bool exempt : 1;      /* The owner's: no standing rule concerns it any more. */
+    bool rerouted : 1;    /* The owner's: its note names the next hop. */
 };
 
 struct schedule_message {
@@ -394,6 +395,8 @@ void schedule_row_return(struct schedule *schedule, struct schedule_row *row, in
 /* The same, by another way. */
 void schedule_row_move(struct schedule *schedule, struct schedule_row *row, str target,
                        instant now);
+/* The same, but it stays RUNNING. */
+void schedule_row_retarget(struct schedule *schedule, struct schedule_row *row, str target);
 /* The time of the next attempt after ATTEMPTS failed ones, with jitter. */
 instant schedule_retry_at(struct schedule *schedule, unsigned attempts, instant now);
 /* The same for a row: a code comes back ten times as soon. */

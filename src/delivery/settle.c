@@ -26,6 +26,7 @@ struct pending {
     char enhanced[12];
     char remote[160];
     char text[NOTE_TEXT_MAX];
+    char *route; /* NULL: unchanged. */
 };
 
 struct settlement {
@@ -59,6 +60,7 @@ pending_new(const struct result *result)
     copy_text(pending->enhanced, sizeof(pending->enhanced), result->enhanced);
     copy_text(pending->remote, sizeof(pending->remote), result->remote);
     copy_text(pending->text, sizeof(pending->text), result->text);
+    pending->route = result->route ? str_dup(str_from(result->route)) : NULL;
     return pending;
 }
 
@@ -67,6 +69,7 @@ pending_free(struct pending *pending)
 {
     while (pending) {
         struct pending *next = pending->next;
+        free(pending->route);
         free(pending);
         pending = next;
     }
@@ -134,6 +137,8 @@ apply(struct settlement *s, const struct pending *pending, instant now)
 
     row->state = state_after(result->outcome);
     row->forwarded = row->forwarded || result->forwarded;
+    if (pending->route)
+        row->route = str_from(pending->route);
     if (result->is_attempt) {
         row->attempts++;
         row->last_attempt = now;

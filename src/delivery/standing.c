@@ -8,8 +8,8 @@
  * A slow rule is a clock: the next transaction may go at `next_slot`, and takes the slot by moving
  * it on.  Who has booked a slot that lies ahead is put off until then and not asked again.
  *
- * A change is in force at once, and durable when the call returns.  Several changes at the same time
- * may end in one write of the file: each waits for its own generation.  Start reading at
+ * A change is in force at once, and durable when the call returns.  Several changes at the same
+ * time may end in one write of the file: each waits for its own generation.  Start reading at
  * standing_match().
  */
 #include "delivery/standing.h"
@@ -225,9 +225,8 @@ find_id(const struct standing *standing, uint32_t id)
 {
     size_t place = place_of(standing, id);
 
-    return place < standing->count && standing->rules[place]->rule.id == id
-               ? standing->rules[place]
-               : NULL;
+    return place < standing->count && standing->rules[place]->rule.id == id ? standing->rules[place]
+                                                                            : NULL;
 }
 
 /* --- Matching. */
@@ -546,8 +545,8 @@ insert(struct standing *standing, struct kept *kept)
 }
 
 enum err
-standing_add(struct standing *standing, const struct standing_rule *rule, instant now,
-             uint32_t *id, struct why *why)
+standing_add(struct standing *standing, const struct standing_rule *rule, instant now, uint32_t *id,
+             struct why *why)
 {
     struct kept *kept = NULL;
     uint64_t generation = 0;
@@ -669,6 +668,35 @@ standing_due(struct standing *standing)
     return due;
 }
 
+static bool
+copy_rule(const struct standing_rule *rule, struct arena *arena, struct standing_rule *copy)
+{
+    bool copied = true;
+
+    *copy = *rule;
+    for (unsigned fact = 0; fact < FACT_COUNT; fact++)
+        copied = copied && arena_copy(arena, rule->values[fact], &copy->values[fact]);
+    return copied && arena_copy(arena, rule->reason, &copy->reason) &&
+           arena_copy(arena, rule->actor, &copy->actor) &&
+           arena_copy(arena, rule->route, &copy->route);
+}
+
+bool
+standing_find(struct standing *standing, uint32_t id, struct arena *arena,
+              struct standing_rule *rule)
+{
+    const struct kept *kept;
+    bool copied;
+
+    if (standing_is_empty(standing))
+        return false;
+    pthread_mutex_lock(&standing->lock);
+    kept = find_id(standing, id);
+    copied = kept && copy_rule(&kept->rule, arena, rule);
+    pthread_mutex_unlock(&standing->lock);
+    return copied;
+}
+
 enum err
 standing_list(struct standing *standing, struct arena *arena, struct standing_rule **rules,
               size_t *count)
@@ -679,15 +707,8 @@ standing_list(struct standing *standing, struct arena *arena, struct standing_ru
 
     pthread_mutex_lock(&standing->lock);
     list = arena_new_array(arena, struct standing_rule, standing->count + 1);
-    for (size_t i = 0; list && copied && i < standing->count; i++) {
-        struct standing_rule *copy = &list[listed++];
-        *copy = standing->rules[i]->rule;
-        for (unsigned fact = 0; fact < FACT_COUNT; fact++)
-            copied = copied && arena_copy(arena, copy->values[fact], &copy->values[fact]);
-        copied = copied && arena_copy(arena, copy->reason, &copy->reason) &&
-                 arena_copy(arena, copy->actor, &copy->actor) &&
-                 arena_copy(arena, copy->route, &copy->route);
-    }
+    for (size_t i = 0; list && copied && i < standing->count; i++)
+        copied = copy_rule(&standing->rules[i]->rule, arena, &list[listed++]);
     pthread_mutex_unlock(&standing->lock);
     if (!list || !copied)
         return ERR_LIMIT;

@@ -80,7 +80,7 @@ struct standing_verdict {
     char route[STANDING_ROUTE_MAX + 1];
 };
 
-/* Reads the rules of PATH; NULL: they are kept in memory only.  Both stay the caller's.  ERR_CORRUPT
+/* Reads the rules of PATH; NULL: they are kept in memory only.  Both stay the caller's. ERR_CORRUPT
  * for a file that cannot be read, ERR_IO. */
 enum err standing_open(const struct disk *disk, const char *path, instant now,
                        struct standing **standing, struct why *why);
@@ -113,6 +113,10 @@ instant standing_due(struct standing *standing);
 /* All rules, the oldest first, in ARENA.  ERR_LIMIT. */
 enum err standing_list(struct standing *standing, struct arena *arena, struct standing_rule **rules,
                        size_t *count);
+
+/* One of them; false when it is not there, or past the arena's ceiling. */
+bool standing_find(struct standing *standing, uint32_t id, struct arena *arena,
+                   struct standing_rule *rule);
 
 const char *standing_kind_name(enum standing_kind kind);
 bool standing_kind_parse(str text, enum standing_kind *kind);

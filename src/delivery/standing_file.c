@@ -76,7 +76,8 @@ decode_head(str *rest, uint32_t *next_id)
 
     if (!str_split(*rest, '\n', &line, rest) || !str_starts(line, str_from(head)) ||
         !str_split(str_skip(line, sizeof(head) - 1), ' ', &version, &id) ||
-        !str_to_u64(version, &number) || !str_to_u64(id, &next) || next == 0 || next > STANDING_ID_MAX)
+        !str_to_u64(version, &number) || !str_to_u64(id, &next) || next == 0 ||
+        next > STANDING_ID_MAX)
         return ERR_CORRUPT;
     if (number != STANDING_FILE_VERSION)
         return ERR_UNSUPPORTED;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* standing_file.h: standing rules as a file: a line with the version, then a line of JSON for each.
  *
- * The file is written beside its place and renamed, so that it is whole at any moment.  Members of a
- * line that are not known are passed over: a later version may add some without a new number.
+ * The file is written beside its place and renamed, so that it is whole at any moment.  Members of
+ * a line that are not known are passed over: a later version may add some without a new number.
  */
 #pragma once
 
@@ -23,7 +23,8 @@ enum {
 /* NEXT_ID: the id of the rule to come. */
 void standing_encode(struct buf *buf, uint32_t next_id, struct standing_rule *const *rules,
                      size_t count);
-/* The strings of RULES live in ARENA.  ERR_CORRUPT, ERR_UNSUPPORTED (a later version), ERR_LIMIT. */
+/* The strings of RULES live in ARENA.  ERR_CORRUPT, ERR_UNSUPPORTED (a later version), ERR_LIMIT.
+ */
 enum err standing_decode(str bytes, struct arena *arena, uint32_t *next_id,
                          struct standing_rule **rules, size_t *count);
 

@@ -217,6 +217,17 @@ attempt_obey_rules(struct attempt *a)
                o->returned_count);
 }
 
+void
+attempt_read_routes(struct attempt *a, str note)
+{
+    struct progress progress;
+
+    a->noted = NULL;
+    if (progress_decode(note, &a->runner->arena, &progress) == OK &&
+        progress.recipient_count == a->envelope.recipient_count)
+        a->noted = progress.recipients;
+}
+
 enum err
 attempt_way(struct attempt *a, struct schedule_row *row, struct route *route)
 {
@@ -226,6 +237,9 @@ attempt_way(struct attempt *a, struct schedule_row *row, struct route *route)
     str copy;
 
     attempt_facts(a, row, &facts);
+    if (row->rerouted && a->noted && a->noted[row->index].route.len)
+        return route_by_url(runner->config, &runner->arena, a->noted[row->index].route, &facts,
+                            route);
     if (row->rule && standing_route(runner->queue->standing, row->rule, url) && url[0]) {
         if (!arena_copy(&runner->arena, str_from(url), &copy))
             return ERR_LIMIT;

@@ -48,7 +48,7 @@ act(struct world *world, enum queue_verb verb, const char *text)
     uint64_t count = 0;
 
     CHECK(queue_query_parse(str_from(text), &query, &why) == OK);
-    CHECK(queue_act(world->queue, &query, &action, &count) == OK);
+    CHECK(queue_act(world->queue, &query, &action, &count, NULL) == OK);
     sim_advance(SECONDS(2));
     return count;
 }

@@ -72,13 +72,19 @@ each_fact_is_matched(void)
         const char *value;
         bool holds;
     } rows[] = {
-        { FACT_DOMAIN, "there.example", true },       { FACT_DOMAIN, "other.example", false },
-        { FACT_SITE, "mx2.there.example", true },     { FACT_SITE, "mx3.there.example", false },
+        { FACT_DOMAIN, "there.example", true },
+        { FACT_DOMAIN, "other.example", false },
+        { FACT_SITE, "mx2.there.example", true },
+        { FACT_SITE, "mx3.there.example", false },
         { FACT_SITE, "mx1.there.example,mx2.there.example", true },
-        { FACT_PROVIDER, "Google", true },            { FACT_SENDER, "ANN@sender.example", true },
-        { FACT_SENDER, "@sender.example", true },     { FACT_SENDER, "@ender.example", false },
-        { FACT_ACCOUNT, "ann@here.example", true },   { FACT_ACCOUNT, "@here.example", true },
-        { FACT_LANE, "bulk", true },                  { FACT_LANE, "code", false },
+        { FACT_PROVIDER, "Google", true },
+        { FACT_SENDER, "ANN@sender.example", true },
+        { FACT_SENDER, "@sender.example", true },
+        { FACT_SENDER, "@ender.example", false },
+        { FACT_ACCOUNT, "ann@here.example", true },
+        { FACT_ACCOUNT, "@here.example", true },
+        { FACT_LANE, "bulk", true },
+        { FACT_LANE, "code", false },
         { FACT_SOURCE, "first", false }, /* It is not known. */
     };
 
@@ -116,10 +122,9 @@ what_can_be_undone_goes_first(void)
 static void
 a_rule_of_several_words_needs_all_of_them(void)
 {
-    struct standing_rule rule = { .kind = STANDING_HOLD,
-                                  .reason = S("test"),
-                                  .actor = S("root"),
-                                  .until = t0 + HOURS(1) };
+    struct standing_rule rule = {
+        .kind = STANDING_HOLD, .reason = S("test"), .actor = S("root"), .until = t0 + HOURS(1)
+    };
     struct standing *standing = open_at(NULL);
     struct why why = {};
     uint32_t id;
@@ -153,10 +158,9 @@ a_slow_rule_gives_out_slots(void)
 static void
 what_is_no_rule_is_refused(void)
 {
-    struct standing_rule rule = { .kind = STANDING_HOLD,
-                                  .reason = S("test"),
-                                  .actor = S("root"),
-                                  .until = t0 + HOURS(1) };
+    struct standing_rule rule = {
+        .kind = STANDING_HOLD, .reason = S("test"), .actor = S("root"), .until = t0 + HOURS(1)
+    };
     struct standing *standing = open_at(NULL);
     char long_value[STANDING_VALUE_MAX + 2];
     struct why why = {};
@@ -274,7 +278,8 @@ a_file_that_is_none_is_not_believed(void)
         { "outpost-standing-rules 1 9\n{}\n", ERR_CORRUPT },
         { "outpost-standing-rules 1 9\n{\"id\":1,\"kind\":\"hold\",\"later\":true}\n", OK },
         { "outpost-standing-rules 1 9\n{\"id\":1048576,\"kind\":\"hold\"}\n", ERR_CORRUPT },
-        { "outpost-standing-rules 1 9\n{\"id\":2,\"kind\":\"hold\"}\n{\"id\":1,\"kind\":\"hold\"}\n",
+        { "outpost-standing-rules 1 "
+          "9\n{\"id\":2,\"kind\":\"hold\"}\n{\"id\":1,\"kind\":\"hold\"}\n",
           ERR_CORRUPT },
         { "outpost-standing-rules 1 9\n{\"id\":1,\"kind\":\"slow\"}\n", ERR_CORRUPT },
         { "outpost-standing-rules 1 9\n{\"id\":1,\"kind\":\"hold\"}", ERR_CORRUPT },

@@ -5,7 +5,8 @@
 #include "base/cursor.h"
 #include "mail/envelope.h"
 
-enum { PROGRESS_VERSION = 1 };
+/* Version 1 had no route. */
+enum { PROGRESS_VERSION = 2 };
 enum { FLAG_HELD = 1, FLAG_DELAY_REPORTED = 2, FLAG_REPORTED = 4, FLAG_FORWARDED = 8 };
 
 const char *
@@ -52,11 +53,12 @@ progress_encode(const struct progress *progress, struct buf *buf)
         buf_add_str(buf, str_head(row->enhanced, 16));
         buf_add_str(buf, str_head(row->text, PROGRESS_TEXT_MAX));
         buf_add_str(buf, str_head(row->remote, PROGRESS_TEXT_MAX));
+        buf_add_str(buf, str_head(row->route, PROGRESS_ROUTE_MAX));
     }
 }
 
 static void
-read_row(struct cursor *cursor, struct recipient_progress *row)
+read_row(struct cursor *cursor, unsigned version, struct recipient_progress *row)
 {
     uint8_t flags;
 
@@ -73,6 +75,8 @@ read_row(struct cursor *cursor, struct recipient_progress *row)
     row->enhanced = cursor_str(cursor);
     row->text = cursor_str(cursor);
     row->remote = cursor_str(cursor);
+    if (version >= 2)
+        row->route = cursor_str(cursor);
     if (row->state > RECIPIENT_DELETED)
         cursor_fail(cursor);
 }
@@ -82,9 +86,11 @@ progress_decode(str bytes, struct arena *arena, struct progress *progress)
 {
     struct progress read = {};
     struct cursor cursor;
+    unsigned version;
 
     cursor_init(&cursor, bytes);
-    if (cursor_u8(&cursor) != PROGRESS_VERSION)
+    version = cursor_u8(&cursor);
+    if (version == 0 || version > PROGRESS_VERSION)
         return ERR_CORRUPT;
     read.recipient_count = cursor_u32(&cursor);
     if (!cursor_ok(&cursor) || read.recipient_count > RECIPIENTS_MAX)
@@ -93,7 +99,7 @@ progress_decode(str bytes, struct arena *arena, struct progress *progress)
     if (!read.recipients)
         return ERR_LIMIT;
     for (size_t i = 0; i < read.recipient_count; i++)
-        read_row(&cursor, &read.recipients[i]);
+        read_row(&cursor, version, &read.recipients[i]);
     if (!cursor_ok(&cursor) || !cursor_at_end(&cursor))
         return ERR_CORRUPT;
     *progress = read;

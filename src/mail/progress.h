@@ -35,9 +35,10 @@ struct recipient_progress {
     str enhanced;          /* "4.2.2" */
     str text;              /* The last reply's text, or our own reason. */
     str remote;            /* Who said it: "mx.example.org [192.0.2.1]", or empty. */
+    str route;             /* The next hop that an operator wants, a URL; empty: the usual one. */
 };
 
-enum { PROGRESS_TEXT_MAX = 512 };
+enum { PROGRESS_TEXT_MAX = 512, PROGRESS_ROUTE_MAX = 500 };
 
 struct progress {
     struct recipient_progress *recipients;

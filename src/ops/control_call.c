@@ -78,6 +78,18 @@ control_row_raw(struct control_call *call, str json)
     return call->carrier->emit(call->carrier->arg, buf_str(&call->line));
 }
 
+enum err
+control_progress(struct control_call *call, uint64_t done, uint64_t total)
+{
+    enum err e;
+
+    buf_clear(&call->line);
+    buf_addf(&call->line, "{\"progress\":{\"done\":%llu,\"total\":%llu}}",
+             (unsigned long long)done, (unsigned long long)total);
+    e = call->carrier->emit(call->carrier->arg, buf_str(&call->line));
+    return e ? e : call->carrier->flush(call->carrier->arg);
+}
+
 void
 control_say(struct control_call *call, const char *format, ...)
 {

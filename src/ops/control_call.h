@@ -2,7 +2,7 @@
 /* control_call.h: one command of an operator, whoever carries it.
  *
  * A request is {"command":"queue.list","args":{...}}.  Its answer is any number of lines
- * {"row":{...}} and then either {"ok":true,...} or
+ * {"row":{...}} or {"progress":{...}} and then either {"ok":true,...} or
  * {"error":{"code":...,"exit":N,"message":...,"cure":...}}.  The running server carries it over the
  * control socket (control.h); `outpost user add` on a stopped server runs the very same commands in
  * its own process, with a context that has the databases only.
@@ -78,6 +78,8 @@ struct json_writer *control_row(struct control_call *call);
 WAITS enum err control_row_end(struct control_call *call);
 /* A row that is written already: a JSON object. */
 WAITS enum err control_row_raw(struct control_call *call, str json);
+/* How far a long command is: {"progress":{"done":...,"total":...}}, at once. */
+WAITS enum err control_progress(struct control_call *call, uint64_t done, uint64_t total);
 /* What the command line tells a person: the member "message" of the last line. */
 void control_say(struct control_call *call, const char *format, ...) PRINTF_LIKE(2, 3);
 /* The member "document" of the last line, for commands that show one thing. */

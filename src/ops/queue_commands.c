@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
-/* control_queue.c: what waits, why, and what an operator wants done about it.
+/* queue_commands.c: what waits, why, and what an operator wants done about it.
  *
  * Every command takes the same words (delivery/queue.h, queue_query_parse()).  The table at the end
  * names the commands and the arguments that they read.
  */
-#include "base/map.h"
+#include "config/relay.h"
 #include "delivery/queue.h"
 
 #include "ops/control_call.h"
+#include "formats/date.h"
 #include "runtime/clock.h"
 
 #include <stdio.h>
@@ -17,9 +18,10 @@
 enum {
     LIST_MAX_STANDARD = 1000,
     LIST_MAX = 100000,
+    WHY_MAX = 50,
     SAMPLES = 3,
-    SHAPE_GROUPS_MAX = 10000,
-    SHAPE_BUCKETS = 10, /* Minutes: under 5, 10, 20, 40, 80, 160, 320, 640, 1280, and above. */
+    CLUSTERS_SHOWN = 50,
+    DELAY_MAX_DAYS = 366,
 };
 
 static void
@@ -70,8 +72,14 @@ put_recipient(struct json_writer *writer, const struct queue_recipient *recipien
     json_put_text(writer, "state", str_from(recipient->state));
     json_put_int(writer, "attempts", recipient->attempts);
     put_time(writer, "next_attempt", recipient->next_attempt);
+    put_time(writer, "last_attempt", recipient->last_attempt);
     put_time(writer, "expires", recipient->expires);
+    put_text(writer, "route", recipient->route);
     put_text(writer, "site", recipient->site);
+    put_text(writer, "source", recipient->source);
+    put_text(writer, "provider", recipient->provider);
+    if (recipient->rule)
+        json_put_int(writer, "rule", recipient->rule);
     if (recipient->code)
         json_put_int(writer, "code", recipient->code);
     put_text(writer, "enhanced", recipient->enhanced);
@@ -91,6 +99,7 @@ put_head(struct json_writer *writer, const struct queue_entry *entry)
     json_put_int(writer, "size", (int64_t)entry->size);
     json_put_text(writer, "from", entry->sender.len ? entry->sender : S("<>"));
     put_text(writer, "account", entry->account);
+    json_put_text(writer, "lane", str_from(lane_name(entry->lane)));
     put_text(writer, "message_id", entry->header_message_id);
     json_put_text(writer, "lane", str_from(lane_name(entry->lane)));
     put_text(writer, "lane_why", entry->lane_why);
@@ -130,24 +139,66 @@ put_recipients(struct json_writer *writer, const struct queue_entry *entry)
 }
 
 WAITS static enum err
+emit_entry(void *arg, const struct queue_entry *entry)
+{
+    struct control_call *call = arg;
+
+    put_entry(control_row(call), entry);
+    return control_row_end(call);
+}
+
+WAITS static enum err
+emit_recipients(void *arg, const struct queue_entry *entry)
+{
+    struct control_call *call = arg;
+    char id[MSGID_TEXT_SIZE + 1];
+    enum err e = OK;
+
+    msgid_format(entry->id, id);
+    for (size_t i = 0; i < entry->recipient_count && !e; i++) {
+        struct json_writer *writer;
+        if (!entry->recipients[i].matches)
+            continue;
+        writer = control_row(call);
+        put_head(writer, entry);
+        put_recipient(writer, &entry->recipients[i]);
+        e = control_row_end(call);
+    }
+    return e;
+}
+
+/* Rows by EACH for what matches the query, at most MAX messages. */
+WAITS static enum err
+emit_each(struct control_call *call, uint64_t max, queue_each_fn each)
+{
+    struct queue_query query;
+    uint64_t count = 0;
+    bool more = false;
+    enum err e = queue_query_parse(json_get_text(call->args, "query"), &query, &call->why);
+
+    if (!e)
+        e = queue_each(call->context->queue, &query, (size_t)max, each, call, &count, &more);
+    if (e)
+        return call->code ? e : control_failed(call, e);
+    json_put_int(&call->answer, "count", (int64_t)count);
+    json_put_bool(&call->answer, "more", more);
+    return OK;
+}
+
+WAITS static enum err
 run_list(struct control_call *call)
 {
     int64_t wanted = json_get_int(call->args, "max");
-    size_t max = wanted > 0 && wanted < LIST_MAX ? (size_t)wanted : LIST_MAX_STANDARD;
-    struct queue_entry *entries;
-    size_t count;
-    bool more;
-    enum err e = list_entries(call, max, &entries, &count, &more);
 
-    for (size_t i = 0; i < count && !e; i++) {
-        put_entry(control_row(call), &entries[i]);
-        e = control_row_end(call);
-    }
-    if (!e) {
-        json_put_int(&call->answer, "count", (int64_t)count);
-        json_put_bool(&call->answer, "more", more);
-    }
-    return e;
+    return emit_each(call, wanted > 0 && wanted < LIST_MAX ? (uint64_t)wanted : LIST_MAX_STANDARD,
+                     emit_entry);
+}
+
+/* Everything that matches, one row for each recipient. */
+WAITS static enum err
+run_export(struct control_call *call)
+{
+    return emit_each(call, INT32_MAX, emit_recipients);
 }
 
 /* The one message that the argument "id" names. */
@@ -190,14 +241,39 @@ run_show(struct control_call *call)
     return OK;
 }
 
+/* What a person wants to know about one recipient; why, in a paragraph. */
+WAITS static enum err
+put_story(struct control_call *call, const struct queue_entry *entry,
+          const struct queue_recipient *recipient)
+{
+    struct json_writer *writer;
+    struct queue_story story;
+    enum err e = queue_tell(call->context->queue, entry, recipient, &call->arena, &story);
+
+    if (e)
+        return control_failed(call, e);
+    writer = control_row(call);
+    put_head(writer, entry);
+    put_recipient(writer, recipient);
+    put_text(writer, "story", story.text);
+    put_text(writer, "class", story.class);
+    put_text(writer, "cluster", str_from(story.cluster));
+    json_put_int(writer, "others", (int64_t)story.others);
+    put_text(writer, "advice", story.advice);
+    json_begin_array(writer, "commands");
+    for (size_t i = 0; i < story.command_count; i++)
+        json_put_text(writer, NULL, story.commands[i]);
+    json_end_array(writer);
+    return control_row_end(call);
+}
+
 WAITS static enum err
 run_why(struct control_call *call)
 {
     struct queue_entry *entries;
-    char id[MSGID_TEXT_SIZE + 1];
     size_t count;
     bool more;
-    enum err e = list_entries(call, LIST_MAX_STANDARD, &entries, &count, &more);
+    enum err e = list_entries(call, WHY_MAX, &entries, &count, &more);
 
     if (e)
         return e;
@@ -205,21 +281,15 @@ run_why(struct control_call *call)
         return control_fail(call, ERR_NOT_FOUND, "no_such_message",
                             "'outpost trace show ID' tells what became of a message",
                             "nothing in the queue matches");
-    for (size_t i = 0; i < count && !e; i++) {
-        msgid_format(entries[i].id, id);
-        for (size_t j = 0; j < entries[i].recipient_count && !e; j++) {
-            struct json_writer *writer;
-
-            if (!entries[i].recipients[j].matches)
-                continue;
-            writer = control_row(call);
-            json_put_text(writer, "id", str_from(id));
-            put_recipient(writer, &entries[i].recipients[j]);
-            e = control_row_end(call);
-        }
-    }
+    for (size_t i = 0; i < count && !e; i++)
+        for (size_t j = 0; j < entries[i].recipient_count && !e; j++)
+            if (entries[i].recipients[j].matches)
+                e = put_story(call, &entries[i], &entries[i].recipients[j]);
+    json_put_bool(&call->answer, "more", more);
     return e;
 }
+
+/* --- Acts. */
 
 /* Some of the messages that an action would concern, for a human to look at first. */
 WAITS static enum err
@@ -230,174 +300,201 @@ put_samples(struct control_call *call)
     bool more;
     enum err e = list_entries(call, SAMPLES, &entries, &count, &more);
 
-    for (size_t i = 0; i < count && !e; i++) {
-        put_entry(control_row(call), &entries[i]);
-        e = control_row_end(call);
-    }
+    for (size_t i = 0; i < count && !e; i++)
+        e = emit_entry(call, &entries[i]);
     return e;
+}
+
+WAITS static enum err
+tell_progress(void *arg, uint64_t done, uint64_t total)
+{
+    struct control_call *call = arg;
+
+    return control_progress(call, done, total);
+}
+
+/* What DELAY and REROUTE need. */
+static enum err
+read_extras(struct control_call *call, struct queue_action *action)
+{
+    int64_t time = json_get_int(call->args, "for_ms");
+    str until = json_get_text(call->args, "until");
+    str to = json_get_text(call->args, "to");
+    struct relay_target target;
+    instant now = clock_now();
+    enum err e = OK;
+
+    if (action->verb == QUEUE_DELAY) {
+        if (until.len && date_parse_rfc3339(until, &action->until))
+            return control_fail(call, ERR_SYNTAX, "bad_time",
+                                "write for example 2026-11-27T18:00:00Z", "\"%.*s\" is not a time",
+                                STR_ARG(until));
+        if (!until.len && time > 0 && time <= DAYS(DELAY_MAX_DAYS) / MILLISECONDS(1))
+            action->until = now + MILLISECONDS(time);
+        if (action->until <= now || action->until - now > DAYS(DELAY_MAX_DAYS))
+            return control_fail(call, ERR_SYNTAX, "bad_time", "say --for 2h, or --until TIME",
+                                "until when, within a year?");
+    }
+    if (action->verb != QUEUE_REROUTE || str_eq(to, S("usual")))
+        return OK;
+    if (to.len > PROGRESS_ROUTE_MAX)
+        return control_fail(call, ERR_SYNTAX, "bad_route", "", "the next hop is too long");
+    e = relay_parse_url(&call->arena, to, &target, &call->why);
+    if (e || !arena_copy(&call->arena, to, &action->route))
+        return control_failed(call, e ? e : ERR_LIMIT);
+    return OK;
+}
+
+static enum err
+read_action(struct control_call *call, struct queue_query *query, struct queue_action *action)
+{
+    str verb = json_get_text(call->args, "verb");
+    enum err e;
+
+    *action = (struct queue_action){
+        .dry_run = json_get_bool(call->args, "dry_run"),
+        .reason = json_get_text(call->args, "reason"),
+        .actor = call->actor,
+        .progress = tell_progress,
+        .arg = call,
+    };
+    if (!queue_verb_parse(verb, &action->verb))
+        return control_fail(call, ERR_SYNTAX, "unknown_verb", "see 'outpost help queue'",
+                            "the queue does not know %.*s", STR_ARG(verb));
+    e = queue_query_parse(json_get_text(call->args, "query"), query, &call->why);
+    if (e)
+        return control_failed(call, e);
+    if (query->count == 0 && !json_get_bool(call->args, "all"))
+        return control_fail(call, ERR_SYNTAX, "no_selector", "name ids or a query, or say --all",
+                            "nothing was selected");
+    if (action->reason.len == 0 && !action->dry_run)
+        return control_fail(call, ERR_SYNTAX, "no_reason", "add --reason TEXT",
+                            "a reason is needed, for the record");
+    return read_extras(call, action);
 }
 
 WAITS static enum err
 run_act(struct control_call *call)
 {
-    struct queue_action action = {
-        .dry_run = json_get_bool(call->args, "dry_run"),
-        .reason = json_get_text(call->args, "reason"),
-        .actor = call->actor,
-    };
     str verb = json_get_text(call->args, "verb");
+    uint64_t count = 0, skipped = 0;
+    struct queue_action action;
     struct queue_query query;
-    uint64_t count = 0;
-    enum err e;
+    enum err e = read_action(call, &query, &action);
 
-    if (!queue_verb_parse(verb, &action.verb))
-        return control_fail(call, ERR_SYNTAX, "unknown_verb", "see 'outpost help queue'",
-                            "the queue does not know %.*s", STR_ARG(verb));
-    e = queue_query_parse(json_get_text(call->args, "query"), &query, &call->why);
     if (e)
-        return control_failed(call, e);
-    if (query.count == 0 && !json_get_bool(call->args, "all"))
-        return control_fail(call, ERR_SYNTAX, "no_selector", "name ids or a query, or say --all",
-                            "nothing was selected");
+        return e;
     if (action.dry_run) {
         e = put_samples(call);
         if (e)
             return e;
     }
-    e = queue_act(call->context->queue, &query, &action, &count);
+    e = queue_act(call->context->queue, &query, &action, &count, &skipped);
     if (e)
-        return control_failed(call, e);
+        return call->code ? e : control_failed(call, e);
     json_put_int(&call->answer, "count", (int64_t)count);
-    control_say(call, "%.*s: %llu recipient%s%s", STR_ARG(verb), (unsigned long long)count,
-                count == 1 ? "" : "s", action.dry_run ? " (not done: --dry-run)" : "");
+    json_put_int(&call->answer, "skipped", (int64_t)skipped);
+    control_say(call, "%.*s: %llu recipient%s%s%s", STR_ARG(verb), (unsigned long long)count,
+                count == 1 ? "" : "s", skipped ? "; others are under way just now" : "",
+                action.dry_run ? " (not done: --dry-run)" : "");
     return OK;
 }
 
-/* A line of the shape: one domain, site, sender or account. */
-struct shape_group {
-    str name;
-    uint64_t total;
-    uint64_t buckets[SHAPE_BUCKETS];
-};
+/* --- Counts. */
 
-static str
-domain_of(str address)
+static enum err
+read_query(struct control_call *call, struct queue_query *query)
 {
-    ssize_t at = str_find_last(address, '@');
+    enum err e = queue_query_parse(json_get_text(call->args, "query"), query, &call->why);
 
-    return at >= 0 ? str_skip(address, (size_t)at + 1) : address;
-}
-
-static str
-group_name(str by, const struct queue_entry *entry, const struct queue_recipient *recipient)
-{
-    str name;
-
-    if (str_eq(by, S("site")))
-        name = recipient->site;
-    else if (str_eq(by, S("sender")))
-        name = entry->sender;
-    else if (str_eq(by, S("account")))
-        name = entry->account;
-    else
-        name = domain_of(recipient->address);
-    return name.len ? name : S("-");
-}
-
-static unsigned
-bucket_of(duration age)
-{
-    duration minutes = age / MINUTES(1);
-    unsigned bucket = 0;
-
-    for (duration limit = 5; bucket < SHAPE_BUCKETS - 1 && minutes >= limit; limit *= 2)
-        bucket++;
-    return bucket;
-}
-
-static int
-compare_groups(const void *a, const void *b)
-{
-    const struct shape_group *const *first = a, *const *second = b;
-
-    return (*first)->total < (*second)->total ? 1 : (*first)->total > (*second)->total ? -1 : 0;
+    return e ? control_failed(call, e) : OK;
 }
 
 static enum err
-count_shape(struct control_call *call, const struct queue_entry *entries, size_t count,
-            struct map *groups)
+too_many(struct control_call *call, enum err e)
 {
-    str by = json_get_text(call->args, "by");
-    instant now = clock_now();
-
-    for (size_t i = 0; i < count; i++) {
-        for (size_t j = 0; j < entries[i].recipient_count; j++) {
-            const struct queue_recipient *recipient = &entries[i].recipients[j];
-            str name = group_name(by, &entries[i], recipient);
-            struct shape_group *group;
-
-            if (!recipient->matches)
-                continue;
-            group = map_get(groups, name);
-            if (!group) {
-                group = arena_new(&call->arena, struct shape_group);
-                if (!group || map_put(groups, name, group))
-                    return control_fail(call, ERR_LIMIT, "too_many", "narrow the query",
-                                        "there are too many groups");
-                group->name = name;
-            }
-            group->total++;
-            group->buckets[bucket_of(now - entries[i].received_at)]++;
-        }
-    }
-    return OK;
+    if (e == ERR_LIMIT)
+        return control_fail(call, e, "too_many", "narrow the query", "there are too many groups");
+    return control_failed(call, e);
 }
 
 WAITS static enum err
-send_shape(struct control_call *call, const struct map *groups)
+run_shape(struct control_call *call)
 {
-    static const char *const names[SHAPE_BUCKETS] = { "5m",   "10m",  "20m",  "40m",   "80m",
-                                                      "160m", "320m", "640m", "1280m", "older" };
-    size_t count = 0, at = 0;
-    struct shape_group **sorted =
-        arena_new_array(&call->arena, struct shape_group *, map_count(groups) + 1);
-    enum err e = OK;
-    void *value;
-    str key;
+    static const char *const ages[SHAPE_AGES] = { "5m",   "10m",  "20m",  "40m",   "80m",
+                                                  "160m", "320m", "640m", "1280m", "older" };
+    str by_text = json_get_text(call->args, "by");
+    enum shape_by by = SHAPE_PROVIDER;
+    struct shape_group *groups;
+    struct queue_query query;
+    size_t count;
+    enum err e = read_query(call, &query);
 
-    if (!sorted)
-        return control_fail(call, ERR_LIMIT, "too_many", "narrow the query", "too many groups");
-    while (map_next(groups, &at, &key, &value))
-        sorted[count++] = value;
-    qsort(sorted, count, sizeof *sorted, compare_groups);
+    if (e)
+        return e;
+    if (by_text.len && !shape_by_parse(by_text, &by))
+        return control_fail(call, ERR_SYNTAX, "bad_by", "see 'outpost help queue shape'",
+                            "there is no shape by %.*s", STR_ARG(by_text));
+    e = queue_shape(call->context->queue, &query, by, &call->arena, &groups, &count);
+    if (e)
+        return too_many(call, e);
     for (size_t i = 0; i < count && !e; i++) {
         struct json_writer *writer = control_row(call);
-
-        json_put_text(writer, "name", sorted[i]->name);
-        json_put_int(writer, "total", (int64_t)sorted[i]->total);
-        for (unsigned j = 0; j < SHAPE_BUCKETS; j++)
-            json_put_int(writer, names[j], (int64_t)sorted[i]->buckets[j]);
+        json_put_text(writer, "name", groups[i].name);
+        json_put_int(writer, "total", (int64_t)groups[i].total);
+        for (unsigned j = 0; j < SHAPE_AGES; j++)
+            json_put_int(writer, ages[j], (int64_t)groups[i].ages[j]);
+        put_text(writer, "state", groups[i].state);
         e = control_row_end(call);
     }
     return e;
 }
 
 WAITS static enum err
-run_shape(struct control_call *call)
+put_cluster(struct control_call *call, const struct queue_cluster *cluster)
 {
-    struct queue_entry *entries;
-    struct map groups;
+    struct json_writer *writer = control_row(call);
+
+    put_text(writer, "cluster", str_from(cluster->id));
+    json_put_text(writer, "query", cluster->words);
+    json_put_text(writer, "reason", cluster->reason);
+    put_text(writer, "class", cluster->class);
+    json_put_int(writer, "count", (int64_t)cluster->count);
+    put_time(writer, "since", cluster->since);
+    put_time(writer, "next", cluster->next);
+    put_text(writer, "place", cluster->place);
+    json_put_int(writer, "place_count", (int64_t)cluster->place_count);
+    json_put_int(writer, "places", (int64_t)cluster->places);
+    put_text(writer, "doing", cluster->doing);
+    put_text(writer, "advice", cluster->advice);
+    put_text(writer, "sample", cluster->sample);
+    json_begin_array(writer, "commands");
+    for (size_t i = 0; i < cluster->command_count; i++)
+        json_put_text(writer, NULL, cluster->commands[i]);
+    json_end_array(writer);
+    return control_row_end(call);
+}
+
+WAITS static enum err
+run_clusters(struct control_call *call)
+{
+    int64_t max = json_get_int(call->args, "max");
+    struct queue_cluster *clusters;
+    struct queue_query query;
     size_t count;
-    bool more;
-    enum err e = list_entries(call, LIST_MAX, &entries, &count, &more);
+    enum err e = read_query(call, &query);
 
     if (e)
         return e;
-    map_init(&groups, SHAPE_GROUPS_MAX);
-    e = count_shape(call, entries, count, &groups);
-    if (!e)
-        e = send_shape(call, &groups);
-    map_done(&groups);
+    e = queue_clusters(call->context->queue, &query, &call->arena, &clusters, &count);
+    if (e)
+        return too_many(call, e);
+    if (max <= 0)
+        max = CLUSTERS_SHOWN;
+    for (size_t i = 0; i < count && (int64_t)i < max && !e; i++)
+        e = put_cluster(call, &clusters[i]);
+    json_put_int(&call->answer, "count", (int64_t)count);
+    json_put_bool(&call->answer, "more", (int64_t)count > max);
     return e;
 }
 
@@ -407,8 +504,10 @@ const struct control_command control_queue[] = {
     { "queue.list",    run_list,     CONTROL_NEEDS_SERVER },  /* query max */
     { "queue.show",    run_show,     CONTROL_NEEDS_SERVER },  /* id */
     { "queue.why",     run_why,      CONTROL_NEEDS_SERVER },  /* query */
-    { "queue.act",     run_act,      CONTROL_NEEDS_SERVER },  /* verb query all dry_run reason */
+    { "queue.act",     run_act,      CONTROL_NEEDS_SERVER },  /* verb query all dry_run reason for_ms until to */
     { "queue.shape",   run_shape,    CONTROL_NEEDS_SERVER },  /* query by */
+    { "queue.clusters", run_clusters, CONTROL_NEEDS_SERVER }, /* query max */
+    { "queue.export",  run_export,   CONTROL_NEEDS_SERVER },  /* query */
     { NULL, NULL, 0 },
 };
 /* clang-format on */

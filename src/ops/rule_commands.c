@@ -18,8 +18,7 @@ read_match(struct control_call *call, str text, struct standing_rule *rule)
     enum standing_fact fact;
     str name, value;
 
-    if (!str_split(text, ':', &name, &value) || !standing_fact_parse(name, &fact) ||
-        value.len == 0)
+    if (!str_split(text, ':', &name, &value) || !standing_fact_parse(name, &fact) || value.len == 0)
         return control_fail(call, ERR_SYNTAX, "bad_match",
                             "write for example provider:google or sender:@example.org",
                             "\"%.*s\" does not say whom the rule concerns; words are domain: site: "
