@@ -90,14 +90,17 @@ arena_copy(struct arena *arena, str s, str *copy)
 bool
 arena_printf(struct arena *arena, str *text, const char *format, ...)
 {
+    char bytes[512]; /* Mostly enough; then it is formatted once. */
     va_list args;
     int size;
     char *room;
 
     va_start(args, format);
-    size = vsnprintf(NULL, 0, format, args);
+    size = vsnprintf(bytes, sizeof(bytes), format, args);
     va_end(args);
     must(size >= 0);
+    if ((size_t)size < sizeof(bytes))
+        return arena_copy(arena, (str){ bytes, (size_t)size }, text);
     room = arena_alloc(arena, (size_t)size + 1);
     if (!room)
         return false;

@@ -13,6 +13,7 @@
 #include "runtime/sim_world.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -412,6 +413,21 @@ start_threads(unsigned *started)
     return e;
 }
 
+/* The top of a heap is not given back and asked for again with each message that comes and goes. */
+static void
+tune_heap(void)
+{
+    enum {
+        TRIM_OVER = 1 << 20,
+        GROW_BY = 256 << 10,
+        MAP_OVER = 512 << 10
+    };
+
+    (void)mallopt(M_TRIM_THRESHOLD, TRIM_OVER);
+    (void)mallopt(M_TOP_PAD, GROW_BY);
+    (void)mallopt(M_MMAP_THRESHOLD, MAP_OVER);
+}
+
 enum err
 runtime_run(const struct runtime_options *options, void (*fn)(void *), void *arg)
 {
@@ -420,6 +436,7 @@ runtime_run(const struct runtime_options *options, void (*fn)(void *), void *arg
     enum err e;
 
     must(!loops);
+    tune_heap();
     if (options->simulated)
         sim_begin(options->seed);
     e = open_loops(options);
