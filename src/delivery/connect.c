@@ -190,6 +190,8 @@ open_host(struct attempt *a, const struct route_host *host, bool is_last)
     if (may_be_clear && tls_is_broken(a, host->endpoint.addr, false))
         options.tls = RELAY_TLS_OFF;
     e = smtp_client_open(&options, &runner->client, &a->failure);
+    if (e == ERR_TLS && a->failure.resuming) /* An old session is no proof of broken TLS. */
+        e = smtp_client_open(&options, &runner->client, &a->failure);
     if (e == ERR_TLS && may_be_clear) {
         options.tls = RELAY_TLS_OFF;
         e = smtp_client_open(&options, &runner->client, &a->failure);

@@ -406,6 +406,76 @@ starttls_protects_and_verifies(void)
     world_done(&world);
 }
 
+/* Two servers with one key, and tickets of their own. */
+static void
+visit_again(void *arg)
+{
+    struct world *world = arg;
+    struct endpoint endpoint;
+    struct listener *listener = listen_on_loopback(&endpoint, world->server);
+    bool resuming = true;
+    struct tls_client_options options = { S("mail.example.test"), TLS_VERIFY_PKIX, &resuming };
+    struct tls_info info = {};
+    struct why why = {};
+
+    CHECK(visit_as(world->client, &options, &endpoint, &info, &why) == OK);
+    CHECK(!resuming && !info.resumed && info.verified);
+    for (int i = 0; i < 2; i++) {
+        CHECK(visit_as(world->client, &options, &endpoint, &info, &why) == OK);
+        CHECK(resuming && info.resumed && info.verified && info.has_exporter);
+        CHECK_STR(str_from(info.verify_text), "ok");
+    }
+    options.verify = TLS_VERIFY_NONE;
+    CHECK(visit_as(world->client, &options, &endpoint, &info, &why) == OK);
+    CHECK(!resuming && !info.resumed);
+    options = (struct tls_client_options){ S("other.example.test"), TLS_VERIFY_PKIX, &resuming };
+    CHECK(visit_as(world->client, &options, &endpoint, &info, &why) == ERR_TLS);
+    CHECK(!resuming);
+    listener_stop(listener, deadline_in(SECONDS(10)));
+}
+
+static void
+sessions_are_resumed_only_with_the_same_server_and_check(void)
+{
+    struct world world = {};
+
+    world_init(&world);
+    run(visit_again, &world);
+    world_done(&world);
+}
+
+static void
+fill_the_cache(void *arg)
+{
+    struct world *world = arg;
+    struct endpoint endpoint;
+    struct listener *listener = listen_on_loopback(&endpoint, world->server);
+    struct tls_info info = {};
+    struct why why = {};
+    char name[32];
+
+    for (unsigned i = 0; i < TLS_SESSIONS_KEPT + 44; i++) {
+        struct tls_client_options options = { .verify = TLS_VERIFY_NONE };
+        snprintf(name, sizeof(name), "mx%u.example.test", i);
+        options.server_name = str_from(name);
+        CHECK(visit_as(world->client, &options, &endpoint, &info, &why) == OK);
+        CHECK(!info.resumed);
+    }
+    CHECK(tls_context_sessions(world->client) > 0);
+    CHECK(tls_context_sessions(world->client) <= TLS_SESSIONS_KEPT);
+    listener_stop(listener, deadline_in(SECONDS(10)));
+}
+
+static void
+kept_sessions_have_a_ceiling(void)
+{
+    struct world world = {};
+
+    world_init(&world);
+    run(fill_the_cache, &world);
+    world_done(&world);
+}
+
 static void
 inject(void *arg)
 {
@@ -651,6 +721,8 @@ main(void)
     RUN(a_listener_serves_more_visitors_than_its_ceiling_one_after_another);
     RUN(a_stopped_listener_lets_its_guests_say_goodbye);
     RUN(starttls_protects_and_verifies);
+    RUN(sessions_are_resumed_only_with_the_same_server_and_check);
+    RUN(kept_sessions_have_a_ceiling);
     RUN(bytes_before_tls_end_the_conversation);
     RUN(many_bytes_arrive_over_tls);
     RUN(tls_works_without_a_loop);

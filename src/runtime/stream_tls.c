@@ -21,6 +21,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,7 +35,10 @@ struct tls_session {
     enum err transport_error; /* Why the BIO has failed. */
     bool named;               /* The peer's certificate was checked for a name. */
     bool ends;                /* What is written now is followed by the end. */
-    char *held;               /* Leaves with the next write. */
+    bool offered;             /* An earlier session was. */
+    struct tls_context *context;
+    str key;    /* Of the server, in CONTEXT. */
+    char *held; /* Leaves with the next write. */
     size_t held_size;
     struct tls_info info;
 };
@@ -172,6 +176,7 @@ session_new(struct tls_context *context, struct transport *transport)
     pthread_once(&once, make_bio_method);
     must(session);
     session->transport = transport;
+    session->context = tls_context_ref(context);
     session->ssl = SSL_new(tls_context_ssl(context)); /* It holds the SSL_CTX from now on. */
     bio = BIO_new(bio_method);
     must(session->ssl && bio);
@@ -199,6 +204,8 @@ tls_session_free(struct tls_session *session, bool failed)
         (void)write_with_held(session, S(""), &put);
     free(session->held);
     SSL_free(session->ssl);
+    tls_context_unref(session->context);
+    free((char *)(uintptr_t)session->key.ptr);
     free(session);
 }
 
@@ -276,6 +283,7 @@ note_certificate(struct tls_session *session)
     struct tls_info *info = &session->info;
     long result = SSL_get_verify_result(session->ssl);
 
+    info->resumed = SSL_session_reused(session->ssl) == 1;
     info->peer_has_cert = SSL_get0_peer_certificate(session->ssl) != NULL;
     info->verified = info->peer_has_cert && session->named && result == X509_V_OK;
     copy_text(info->verify_text, sizeof(info->verify_text),
@@ -325,6 +333,8 @@ handshake_failed(struct stream *stream, struct tls_session *session, enum err e,
     else
         e = err_why(why, e, "the TLS handshake with %s failed: %s", peer,
                     e == ERR_CLOSED ? "the peer closed the connection" : err_name(e));
+    if (session->offered)
+        tls_context_keep_session(session->context, session->key, NULL);
     tls_session_free(session, true);
     stream->in_error = stream->out_error = e;
     return e;
@@ -413,6 +423,40 @@ set_server_name(struct tls_session *session, str name, struct why *why)
     return OK;
 }
 
+/* For the next connection to this server. */
+int
+tls_session_is_new(SSL *ssl, SSL_SESSION *ticket)
+{
+    struct tls_session *session = SSL_get_app_data(ssl);
+
+    if (!session || !session->key.ptr)
+        return 0;
+    tls_context_keep_session(session->context, session->key, ticket);
+    return 1;
+}
+
+/* Only what was checked in the same way, at the same address, goes on. */
+static void
+offer_session(struct tls_session *session, const struct stream *stream,
+              const struct tls_client_options *options)
+{
+    char peer[IPADDR_TEXT_MAX + 8], *key;
+    SSL_SESSION *earlier;
+    int size;
+
+    endpoint_format(&stream->peer, peer);
+    size = asprintf(&key, "%s %d %.*s", peer, (int)options->verify,
+                    STR_ARG(str_head(options->server_name, 255)));
+    must(size >= 0);
+    session->key = (str){ key, (size_t)size };
+    SSL_set_app_data(session->ssl, session);
+    earlier = tls_context_take_session(session->context, session->key);
+    session->offered = earlier && SSL_set_session(session->ssl, earlier) == 1;
+    SSL_SESSION_free(earlier);
+    if (options->resuming)
+        *options->resuming = session->offered;
+}
+
 enum err
 stream_start_tls_client(struct stream *stream, struct tls_context *context,
                         const struct tls_client_options *options, struct why *why)
@@ -431,5 +475,6 @@ stream_start_tls_client(struct stream *stream, struct tls_context *context,
         tls_session_free(session, true);
         return e;
     }
+    offer_session(session, stream, options);
     return handshake(stream, session, why);
 }

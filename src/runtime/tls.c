@@ -9,14 +9,25 @@
 #include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+/* A session of a client, until it is resumed or another one takes its slot. */
+struct kept_session {
+    char *key;
+    size_t key_size;
+    SSL_SESSION *session;
+};
+
 struct tls_context {
     atomic_uint refs;
     SSL_CTX *ssl;
+    pthread_mutex_t lock; /* For the slots. */
+    struct kept_session
+        *kept; /* TLS_SESSIONS_KEPT slots by the hash of the key; NULL: a server's. */
 };
 
 const char *
@@ -34,6 +45,81 @@ tls_context_ssl(struct tls_context *context)
     return context->ssl;
 }
 
+static struct kept_session *
+slot_of_key(struct tls_context *context, str key)
+{
+    return &context->kept[str_hash(key) % TLS_SESSIONS_KEPT];
+}
+
+static bool
+is_of_key(const struct kept_session *slot, str key)
+{
+    return slot->session && str_eq((str){ slot->key, slot->key_size }, key);
+}
+
+static void
+slot_clear(struct kept_session *slot)
+{
+    SSL_SESSION_free(slot->session);
+    free(slot->key);
+    *slot = (struct kept_session){};
+}
+
+void *
+tls_context_take_session(struct tls_context *context, str key)
+{
+    struct kept_session *slot;
+    SSL_SESSION *session = NULL;
+
+    if (!context->kept)
+        return NULL;
+    slot = slot_of_key(context, key);
+    pthread_mutex_lock(&context->lock);
+    if (is_of_key(slot, key)) {
+        session = slot->session;
+        must(SSL_SESSION_up_ref(session) == 1);
+        if (SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION)
+            slot_clear(slot);
+    }
+    pthread_mutex_unlock(&context->lock);
+    return session;
+}
+
+void
+tls_context_keep_session(struct tls_context *context, str key, void *session)
+{
+    struct kept_session *slot;
+
+    if (!context->kept) {
+        SSL_SESSION_free(session);
+        return;
+    }
+    slot = slot_of_key(context, key);
+    pthread_mutex_lock(&context->lock);
+    if (session || is_of_key(slot, key))
+        slot_clear(slot);
+    if (session) {
+        slot->key = malloc(key.len + 1);
+        must(slot->key);
+        memcpy(slot->key, key.ptr, key.len);
+        slot->key_size = key.len;
+        slot->session = session;
+    }
+    pthread_mutex_unlock(&context->lock);
+}
+
+size_t
+tls_context_sessions(struct tls_context *context)
+{
+    size_t count = 0;
+
+    pthread_mutex_lock(&context->lock);
+    for (size_t i = 0; context->kept && i < TLS_SESSIONS_KEPT; i++)
+        count += context->kept[i].session != NULL;
+    pthread_mutex_unlock(&context->lock);
+    return count;
+}
+
 static struct tls_context *
 context_new(const SSL_METHOD *method)
 {
@@ -41,6 +127,7 @@ context_new(const SSL_METHOD *method)
 
     must(context);
     atomic_init(&context->refs, 1);
+    pthread_mutex_init(&context->lock, NULL);
     context->ssl = SSL_CTX_new(method);
     must(context->ssl);
     SSL_CTX_set_min_proto_version(context->ssl, TLS1_2_VERSION);
@@ -121,7 +208,10 @@ tls_client_new(const char *ca_file, struct tls_context **context, struct why *wh
         tls_context_unref(made);
         return e;
     }
-    SSL_CTX_set_session_cache_mode(made->ssl, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_session_cache_mode(made->ssl, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(made->ssl, tls_session_is_new);
+    made->kept = calloc(TLS_SESSIONS_KEPT, sizeof(struct kept_session));
+    must(made->kept);
     *context = made;
     return OK;
 }
@@ -138,6 +228,10 @@ tls_context_unref(struct tls_context *context)
 {
     if (!context || atomic_fetch_sub(&context->refs, 1) != 1)
         return;
+    for (size_t i = 0; context->kept && i < TLS_SESSIONS_KEPT; i++)
+        slot_clear(&context->kept[i]);
+    free(context->kept);
+    pthread_mutex_destroy(&context->lock);
     SSL_CTX_free(context->ssl);
     free(context);
 }

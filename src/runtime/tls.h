@@ -13,8 +13,15 @@ enum err tls_server_new(const char *cert_file, const char *key_file, struct tls_
                         struct why *why);
 /* For clients: the system's roots, and CA_FILE beside them when not NULL. */
 enum err tls_client_new(const char *ca_file, struct tls_context **context, struct why *why);
+/* How many sessions a client's context has kept. */
+size_t tls_context_sessions(struct tls_context *context);
 struct tls_context *tls_context_ref(struct tls_context *context);
 void tls_context_unref(struct tls_context *context); /* NULL is fine. */
+
+/* Sessions that a client's context keeps to resume them, each for a server at an address. */
+enum {
+    TLS_SESSIONS_KEPT = 256
+};
 
 enum tls_verify {
     TLS_VERIFY_NONE, /* Encrypt only; the result of the check is recorded all the same. */
@@ -24,6 +31,8 @@ enum tls_verify {
 struct tls_client_options {
     str server_name; /* For SNI and for the check of the certificate. */
     enum tls_verify verify;
+    /* Set when an earlier session was to be resumed.  After a failure the next try begins anew. */
+    bool *resuming;
 };
 
 struct tls_info {
@@ -34,5 +43,6 @@ struct tls_info {
     char verify_text[96]; /* Why not, or "ok". */
     uint8_t exporter[32]; /* tls-exporter channel binding (RFC 9266). */
     bool has_exporter;
+    bool resumed;  /* An earlier session goes on, with what was checked then. */
     char sni[256]; /* Server side: the name that the client asked for. */
 };

@@ -40,6 +40,7 @@ conf() {
 		max_use = 10000
 		smtpd_client_connection_count_limit = 0
 		smtpd_client_connection_rate_limit = 0
+		smtp_connection_cache_destinations = 127.0.0.1
 		smtp_tls_connection_reuse = yes
 		smtp_tls_session_cache_database = btree:/var/lib/postfix/smtp_scache
 		E

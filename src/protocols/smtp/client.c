@@ -242,9 +242,11 @@ handshake(struct smtp_client *client, const struct smtp_client_options *options,
     struct tls_client_options tls = {
         .server_name = options->host,
         .verify = options->verify == RELAY_VERIFY_ON ? TLS_VERIFY_PKIX : TLS_VERIFY_NONE,
+        .resuming = &failure->resuming,
     };
     enum err e;
 
+    failure->resuming = false;
     smtp_connection_stage(client, SMTP_STAGE_TLS);
     stream_set_deadline(client->stream, deadline_in(client->timeouts.greeting));
     e = stream_start_tls_client(client->stream, options->tls_context, &tls, &failure->why);

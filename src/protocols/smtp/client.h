@@ -65,6 +65,7 @@ struct smtp_failure {
     struct smtp_answer answer; /* What the peer said, if it was the peer's saying. */
     struct why why;            /* In our words. */
     bool silent;               /* Of a message: not one reply came to it. */
+    bool resuming;             /* The TLS handshake was to resume an earlier session. */
 };
 
 struct smtp_timeouts {
