@@ -5,8 +5,9 @@
  *
  * On the loopback address, or with "*:PORT" on all of them.
  * Offers what large receivers do: PIPELINING, CHUNKING, 8BITMIME, SIZE; with a certificate also STARTTLS, and after it
- * AUTH PLAIN, which takes any password.  One thread, one epoll.  COUNTS is a file of one line, "transactions
- * recipients connections\n", rewritten in place once in each turn, so that the harness can wait for a number without asking.
+ * AUTH PLAIN, which takes any password.  One thread, one epoll.  COUNTS is a file of one line,
+ * "transactions recipients connections\n", rewritten in place once in each turn, so that the harness can
+ * wait for a number without asking.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -305,7 +305,8 @@ make_envelope(void)
     envelope = malloc(room);
     envelope_len = (size_t)snprintf(envelope, room, "MAIL FROM:<bench@src.example>\r\n");
     for (int i = 0; i < recipients; i++)
-        envelope_len += (size_t)snprintf(envelope + envelope_len, room - envelope_len, "RCPT TO:<rcpt%d@dst.example>\r\n", i);
+        envelope_len += (size_t)snprintf(envelope + envelope_len, room - envelope_len,
+                                         "RCPT TO:<rcpt%d@dst.example>\r\n", i);
     envelope_len += (size_t)snprintf(envelope + envelope_len, room - envelope_len, "DATA\r\n");
 }
 
