@@ -163,8 +163,14 @@ struct config_delivery {
     bool prefer_ipv6; /* What `ip` means where it is auto. */
     str helo_name;
     struct config_addrs source;
-    str rules_file; /* Of delivery/shaping; empty: only those that we ship. */
+    str rules_file;              /* Of delivery/shaping; empty: only those that we ship. */
     struct config_texts sources; /* Names of source blocks. */
+};
+
+/* What an HTTP server is sent. */
+enum http_format {
+    HTTP_JSON,
+    HTTP_RAW
 };
 
 /* A place that mail leaves from. */
@@ -203,6 +209,7 @@ struct config_route {
     enum relay_tls tls;
     enum relay_auth auth;
     enum relay_verify verify;
+    enum http_format format;
     struct relay_target fallback; /* kind is RELAY_NONE: none. */
     str fallback_password_file;   /* Merged into `fallback`. */
     unsigned fallback_after;      /* Failed attempts. */
@@ -230,8 +237,8 @@ struct config_limits {
 /* Signatures on mail that begins its way here: RFC 6376. */
 struct config_dkim {
     bool sign;
-    duration settle;   /* How long a new record must have been seen before its key signs. */
-    duration overlap;  /* How long a retired key's record stays. */
+    duration settle;  /* How long a new record must have been seen before its key signs. */
+    duration overlap; /* How long a retired key's record stays. */
     duration look_every;
 };
 

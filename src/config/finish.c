@@ -121,13 +121,21 @@ finish_target(struct config_route *route)
     route->fallback.password_file = route->fallback_password_file;
     if (route->fallback.kind != RELAY_NONE)
         relay_resolve(&route->fallback);
-    if (route->tls != RELAY_TLS_AUTO && to->kind != RELAY_SMTPS)
+    if (route->tls != RELAY_TLS_AUTO && to->kind >= RELAY_SMTP && to->kind <= RELAY_LMTP &&
+        to->kind != RELAY_SMTPS)
         to->tls = route->tls;
     if (route->auth != RELAY_AUTH_AUTO)
         to->auth = route->auth;
     if (route->verify != RELAY_VERIFY_AUTO)
         to->verify = route->verify;
     relay_resolve(to);
+}
+
+static bool
+is_loopback(str host)
+{
+    return str_eq_nocase(host, S("localhost")) || str_starts(host, S("127.")) ||
+           str_eq(host, S("::1"));
 }
 
 static void
@@ -146,7 +154,11 @@ check_login(const struct config_route *route, const char *what, unsigned line,
         problem_addf(problems, line, 1, "write fallback smtp://HOST;",
                      "the fallback of %s %.*s names no host", what,
                      STR_ARG(str_head(route->name, 60)));
-    if (to->password_file.len && !to->user.len)
+    if (to->kind == RELAY_HTTP && to->password_file.len && !is_loopback(to->host))
+        problem_addf(problems, line, 1, "write https://, or leave the secret away",
+                     "%s %.*s would send its secret in the clear", what,
+                     STR_ARG(str_head(route->name, 60)));
+    if (to->password_file.len && !to->user.len && !relay_is_http(to))
         problem_addf(problems, line, 1, "add username NAME; or write it into the URL before an @",
                      "%s %.*s has a password but no user", what,
                      STR_ARG(str_head(route->name, 60)));

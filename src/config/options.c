@@ -52,6 +52,9 @@ static const struct option_choice relay_auth[] = {
 static const struct option_choice relay_verify[] = {
     { "auto", RELAY_VERIFY_AUTO }, { "on", RELAY_VERIFY_ON }, { "off", RELAY_VERIFY_OFF }, { NULL, 0 },
 };
+static const struct option_choice http_formats[] = {
+    { "json", HTTP_JSON }, { "raw", HTTP_RAW }, { NULL, 0 },
+};
 static const struct option_choice ip_wishes[] = {
     { "auto", IP_AUTO }, { "4", IP_4 }, { "6", IP_6 }, { "prefer-4", IP_PREFER_4 },
     { "prefer-6", IP_PREFER_6 }, { NULL, 0 },
@@ -83,12 +86,13 @@ static const struct option_choice log_levels[] = {
 #define POP3(...)     ROW(POP3, pop3, __VA_ARGS__)
 /* The options that `relay` and `route` share. */
 #define HOP(SECTION)                                                                                                                                          \
-    ROW(SECTION, route, to, URL, "", LIVE, 0, 0, NULL, "The next hop: smtp://HOST, smtps://USER@HOST, lmtp://HOST:PORT, lmtp:///PATH, mx or local; ?tls=off|may|require may follow."), \
+    ROW(SECTION, route, to, URL, "", LIVE, 0, 0, NULL, "The next hop: smtp://HOST, smtps://USER@HOST, lmtp://HOST:PORT, lmtp:///PATH, https://HOST/PATH, pipe:/PROGRAM, mx or local; ?tls=off|may|require may follow the first three."), \
     ROW(SECTION, route, username, TEXT, "", LIVE, 0, 0, NULL, "The account at the next hop, when the URL does not name it."),                              \
-    ROW(SECTION, route, password_file, PATH, "", LIVE, 0, 0, NULL, "The file whose first line is the password for the next hop."),                          \
+    ROW(SECTION, route, password_file, PATH, "", LIVE, 0, 0, NULL, "The file whose first line is the password for the next hop; for HTTP without a user, the bearer token."),                          \
     ROW(SECTION, route, tls, ENUM, "auto", LIVE, 0, 0, relay_tls, "Encryption; auto requires it when a password is sent."),                                  \
     ROW(SECTION, route, auth, ENUM, "auto", LIVE, 0, 0, relay_auth, "The mechanism of the login; auto takes the strongest that both sides know."),         \
     ROW(SECTION, route, verify, ENUM, "auto", LIVE, 0, 0, relay_verify, "Whether the certificate must be valid for the host; auto checks where TLS is required."), \
+    ROW(SECTION, route, format, ENUM, "json", LIVE, 0, 0, http_formats, "What an HTTP server is sent: json, with the message in base64, or the raw message, with the envelope in header fields."), \
     ROW(SECTION, route, fallback, URL, "", LIVE, 0, 0, NULL, "Another next hop, written like to: for mail that failed fallback_after times, and while no host of this way answers."), \
     ROW(SECTION, route, fallback_password_file, PATH, "", LIVE, 0, 0, NULL, "The file whose first line is the password for the user in fallback."), \
     ROW(SECTION, route, fallback_after, INTEGER, "3", LIVE, 1, 1000, NULL, "Failed attempts after which fallback is taken."), \

@@ -8,7 +8,8 @@
 
 enum {
     HOST_SIZE_MAX = 255,
-    USER_SIZE_MAX = 320
+    USER_SIZE_MAX = 320,
+    PATH_SIZE_MAX = 1000
 };
 
 struct word {
@@ -217,6 +218,7 @@ parse_scheme(str url, struct relay_target *target, str *rest)
     /* clang-format off */
     static const struct word schemes[] = {
         { "smtp://", RELAY_SMTP }, { "smtps://", RELAY_SMTPS }, { "lmtp://", RELAY_LMTP },
+        { "http://", RELAY_HTTP }, { "https://", RELAY_HTTPS }, { "pipe:", RELAY_PIPE },
     };
     /* clang-format on */
 
@@ -239,6 +241,8 @@ usual_port(const struct relay_target *target)
         return 465;
     if (target->kind == RELAY_LMTP)
         return 24;
+    if (relay_is_http(target))
+        return target->kind == RELAY_HTTPS ? 443 : 80;
     return target->user.len ? 587 : 25;
 }
 
@@ -247,11 +251,53 @@ relay_resolve(struct relay_target *target)
 {
     if (target->port == 0)
         target->port = usual_port(target);
+    if (relay_is_http(target) || target->kind == RELAY_PIPE)
+        target->tls = target->kind == RELAY_HTTPS ? RELAY_TLS_REQUIRE : RELAY_TLS_OFF;
     if (target->tls == RELAY_TLS_AUTO)
         target->tls =
             target->kind == RELAY_SMTPS || target->user.len ? RELAY_TLS_REQUIRE : RELAY_TLS_MAY;
     if (target->verify == RELAY_VERIFY_AUTO)
         target->verify = target->tls == RELAY_TLS_REQUIRE ? RELAY_VERIFY_ON : RELAY_VERIFY_OFF;
+}
+
+static enum err
+copy_path(struct arena *arena, str path, struct relay_target *target, struct why *why)
+{
+    if (path.len > PATH_SIZE_MAX || !str_is_printable(path))
+        return err_why(why, ERR_SYNTAX, "a path has at most 1000 bytes, all of them printable");
+    if (!arena_copy(arena, path, &target->path))
+        return err_why(why, ERR_LIMIT, "the URL is too long");
+    return OK;
+}
+
+/* HOST/PATH?QUERY: what follows the host is the server's affair. */
+static enum err
+parse_http(struct arena *arena, str rest, struct relay_target *target, struct why *why)
+{
+    ssize_t slash = str_find(rest, '/');
+    str authority = slash < 0 ? rest : str_head(rest, (size_t)slash);
+    str path = slash < 0 ? S("/") : str_skip(rest, (size_t)slash);
+    enum err e;
+
+    if (str_find(path, ' ') >= 0 || str_find(path, '#') >= 0)
+        return err_why(why, ERR_SYNTAX,
+                       "a blank or # does not belong in a URL; write %%20 or %%23");
+    e = copy_path(arena, path, target, why);
+    if (e)
+        return e;
+    return parse_authority(arena, authority, target, why);
+}
+
+static enum err
+parse_command(struct arena *arena, str rest, struct relay_target *target, struct why *why)
+{
+    str command = str_trim(rest);
+
+    if (!str_starts(command, S("/")))
+        return err_why(why, ERR_SYNTAX,
+                       "after pipe: comes the path of a program from / on, then its arguments, all "
+                       "in one pair of quotes");
+    return copy_path(arena, command, target, why);
 }
 
 static enum err
@@ -268,8 +314,13 @@ parse_parts(struct arena *arena, str url, struct relay_target *found, struct why
     if (!parse_scheme(url, found, &rest))
         return err_why(why, ERR_SYNTAX,
                        "\"%.*s\" is no next hop; write smtp://HOST, smtps://USER@HOST, "
-                       "lmtp://HOST:PORT, lmtp:///PATH, mx or local",
+                       "lmtp://HOST:PORT, lmtp:///PATH, https://HOST/PATH, pipe:/PROGRAM, mx or "
+                       "local",
                        STR_ARG(str_head(url, 60)));
+    if (relay_is_http(found))
+        return parse_http(arena, rest, found, why);
+    if (found->kind == RELAY_PIPE)
+        return parse_command(arena, rest, found, why);
     if (str_split(rest, '?', &rest, &query)) {
         e = parse_parameters(query, found, why);
         if (e)
@@ -344,9 +395,8 @@ escape_user(struct arena *arena, str user, str *escaped)
 bool
 relay_format_url(struct arena *arena, const struct relay_target *target, str *url)
 {
-    static const char *const schemes[] = {
-        "none", "mx", "local", "smtp://", "smtps://", "lmtp://"
-    };
+    static const char *const schemes[] = { "none",    "mx",      "local",    "smtp://", "smtps://",
+                                           "lmtp://", "http://", "https://", "pipe:" };
     struct relay_target plain = { .kind = target->kind, .user = target->user };
     const char *tls = word_name(tls_words, COUNT_OF(tls_words), target->tls);
     const char *verify = word_name(verify_words, COUNT_OF(verify_words), target->verify);
@@ -358,8 +408,12 @@ relay_format_url(struct arena *arena, const struct relay_target *target, str *ur
         return arena_copy(arena, str_from(schemes[target->kind]), url);
     if (!escape_user(arena, target->user, &user))
         return false;
-    if (target->path.len)
-        return arena_printf(arena, url, "lmtp://%.*s", STR_ARG(target->path));
+    if (!target->host.len)
+        return arena_printf(arena, url, "%s%.*s", schemes[target->kind], STR_ARG(target->path));
+    if (relay_is_http(target))
+        return arena_printf(arena, url, "%s%.*s%s%.*s%s:%u%.*s", schemes[target->kind],
+                            STR_ARG(user), v6 ? "[" : "", STR_ARG(target->host), v6 ? "]" : "",
+                            target->port, STR_ARG(target->path));
     if (!arena_printf(arena, &place, "%s%.*s%s%.*s%s:%u", schemes[target->kind], STR_ARG(user),
                       v6 ? "[" : "", STR_ARG(target->host), v6 ? "]" : "", target->port))
         return false;

@@ -7,8 +7,11 @@
  *     smtps://[USER@]HOST[:PORT][?...]    TLS from the first byte, port 465
  *     lmtp://HOST[:PORT][?...]            port 24
  *     lmtp:///PATH                        a Unix socket
+ *     https://[USER@]HOST[:PORT]/PATH     a POST to that URL, with all behind the host as it is
+ *     http://[USER@]HOST[:PORT]/PATH      the same without TLS
+ *     pipe:/PROGRAM ARGUMENTS             a program of this machine, without a shell
  *
- * After `?`, parted by `&`: tls=off|may|require, verify=on|off,
+ * After `?` (but for http), parted by `&`: tls=off|may|require, verify=on|off,
  * auth=auto|none|plain|login|scram-sha-256, mx=yes (HOST is a domain whose MX records are asked).
  * A password never stands in a URL.
  */
@@ -25,7 +28,10 @@ enum relay_kind {
     RELAY_LOCAL,
     RELAY_SMTP,
     RELAY_SMTPS,
-    RELAY_LMTP
+    RELAY_LMTP,
+    RELAY_HTTP,
+    RELAY_HTTPS,
+    RELAY_PIPE
 };
 
 enum relay_tls {
@@ -54,7 +60,7 @@ struct relay_target {
     bool mx;  /* SMTP: ask the MX records of `host` instead of its addresses. */
     str host; /* A name, or an address without brackets. */
     uint16_t port;
-    str path; /* LMTP over a Unix socket; then host is empty. */
+    str path; /* LMTP over a Unix socket, PIPE: the command; then host is empty.  HTTP: "/…?…". */
     str user;
     str password_file; /* Comes from the configuration, never from a URL. */
     enum relay_tls tls;
@@ -71,5 +77,10 @@ enum err relay_parse_url(struct arena *arena, str url, struct relay_target *targ
 enum err relay_parse_unresolved(struct arena *arena, str url, struct relay_target *target,
                                 struct why *why);
 void relay_resolve(struct relay_target *target);
+static inline bool
+relay_is_http(const struct relay_target *target)
+{
+    return target->kind == RELAY_HTTP || target->kind == RELAY_HTTPS;
+}
 /* Back to a URL that gives the same target; false past the arena's ceiling. */
 bool relay_format_url(struct arena *arena, const struct relay_target *target, str *url);

@@ -35,12 +35,19 @@ static const struct url_case good[] = {
       RELAY_TLS_REQUIRE, RELAY_VERIFY_OFF, NULL },
     { "lmtp://dovecot.lan", RELAY_LMTP, "dovecot.lan", 24, "", "", RELAY_TLS_MAY, RELAY_VERIFY_OFF,
       "lmtp://dovecot.lan:24" },
+    { "https://hook.example.org/in?tls=off&x=%20", RELAY_HTTPS, "hook.example.org", 443, "", "/in?tls=off&x=%20",
+      RELAY_TLS_REQUIRE, RELAY_VERIFY_ON, "https://hook.example.org:443/in?tls=off&x=%20" },
+    { "http://ann@[::1]:8080", RELAY_HTTP, "::1", 8080, "ann", "/", RELAY_TLS_OFF, RELAY_VERIFY_OFF,
+      "http://ann@[::1]:8080/" },
+    { "pipe:/usr/bin/program -a {recipient}", RELAY_PIPE, "", 0, "", "/usr/bin/program -a {recipient}",
+      RELAY_TLS_OFF, RELAY_VERIFY_OFF, NULL },
     { "lmtp:///run/dovecot/lmtp", RELAY_LMTP, "", 0, "", "/run/dovecot/lmtp", RELAY_TLS_MAY,
       RELAY_VERIFY_OFF, NULL },
 };
 
 static const char *const bad[] = {
-    "", "http://example.org", "smtp:example.org", "smtp://", "smtp://a:secret@example.org",
+    "", "ftp://example.org", "http://", "https://example.org/a b", "https://example.org/#x", "https://a:b@example.org/",
+    "pipe:", "pipe:program", "pipe:/a\tb", "smtp:example.org", "smtp://", "smtp://a:secret@example.org",
     "smtp://example.org:0", "smtp://example.org:65536", "smtp://example.org:", "smtp://@example.org",
     "smtp://example.org/inbox", "smtp://[::1", "smtp://[::1]x", "smtp://ex ample.org",
     "smtp://example.org?tls", "smtp://example.org?tls=maybe", "smtp://example.org?colour=red",

@@ -44,7 +44,16 @@ const struct shaping_provider *attempt_provider(const struct attempt *a);
 void attempt_judge(const struct attempt *a, unsigned code, str enhanced, str text,
                    struct shaping_verdict *verdict);
 
-/* connect.c.  What chooses the way of ROW. */
+/* connect.c.  The hosts of the way, and its site entered.  False: there is none, or the site is not
+ * for now; the results, if any, say why. */
+WAITS bool attempt_find_hosts(struct attempt *a, struct route_hosts *hosts);
+/* How HOST is to be connected to.  ERR_IO: a password cannot be read. */
+WAITS enum err attempt_fill_options(struct attempt *a, const struct route_host *host, bool is_last,
+                                    struct smtp_client_options *options);
+/* No connection could be had, as a->failure says: the site pauses, the rows wait or go elsewhere.
+ */
+WAITS void attempt_not_connected(struct attempt *a, enum err e);
+/* What chooses the way of ROW. */
 void attempt_facts(const struct attempt *a, const struct schedule_row *row,
                    struct route_facts *facts);
 /* A connection for the batch, the kept one or a new one.  False: there is none, and the
@@ -82,3 +91,6 @@ bool attempt_keeps_time(struct attempt *a);
 struct smtp_deliver_by attempt_by(const struct attempt *a, instant now);
 /* The RELAYED_* bits of a delivery. */
 uint8_t attempt_relayed(const struct attempt *a);
+
+/* http.c: the whole attempt, where a web service is the next hop.  ERR_CANCELLED, ERR_LIMIT. */
+WAITS enum err http_deliver(struct attempt *a);

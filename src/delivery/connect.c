@@ -141,14 +141,28 @@ fill_options(struct attempt *a, const struct route_host *host, struct smtp_clien
         return OK;
     options->lmtp = relay->kind == RELAY_LMTP;
     options->implicit_tls = relay->kind == RELAY_SMTPS;
-    options->unix_path = relay->path.len ? relay->path.ptr : NULL;
+    options->unix_path = relay->path.len && !relay->host.len ? relay->path.ptr : NULL;
     options->tls = relay->tls;
     options->verify = relay->verify;
     options->auth = relay->auth;
     options->user = relay->user;
-    if (!relay->user.len)
+    if (!relay->user.len && !(relay_is_http(relay) && relay->password_file.len))
         return OK;
     return read_password(a, relay->password_file, &options->password);
+}
+
+WAITS enum err
+attempt_fill_options(struct attempt *a, const struct route_host *host, bool is_last,
+                     struct smtp_client_options *options)
+{
+    enum err e = fill_options(a, host, options);
+
+    if (!e)
+        e = choose_egress(a, options);
+    if (!is_last)
+        options->timeouts.connect =
+            MIN(options->timeouts.connect, a->runner->config->delivery.next_address_timeout);
+    return e;
 }
 
 /* Whether TLS of the host at ADDR was found broken a while ago; IS_NEW: it was just now. */
@@ -176,15 +190,10 @@ open_host(struct attempt *a, const struct route_host *host, bool is_last)
     struct runner *runner = a->runner;
     struct smtp_client_options options;
     bool may_be_clear;
-    enum err e = fill_options(a, host, &options);
+    enum err e = attempt_fill_options(a, host, is_last, &options);
 
-    if (!e)
-        e = choose_egress(a, &options);
     if (e)
         return e;
-    if (!is_last)
-        options.timeouts.connect =
-            MIN(options.timeouts.connect, runner->config->delivery.next_address_timeout);
     may_be_clear = options.tls == RELAY_TLS_MAY && options.verify != RELAY_VERIFY_ON &&
                    !options.implicit_tls && !options.user.len;
     if (may_be_clear && tls_is_broken(a, host->endpoint.addr, false))
@@ -413,8 +422,8 @@ drop_moved(struct attempt *a)
     a->result_count = kept;
 }
 
-WAITS static void
-connection_failed(struct attempt *a, enum err e)
+WAITS void
+attempt_not_connected(struct attempt *a, enum err e)
 {
     struct arena *arena = &a->runner->arena;
     const struct smtp_failure *failure = &a->failure;
@@ -514,11 +523,35 @@ enter_site(struct attempt *a, const struct route_hosts *hosts)
 }
 
 WAITS bool
-attempt_connect(struct attempt *a)
+attempt_find_hosts(struct attempt *a, struct route_hosts *hosts)
 {
     struct runner *runner = a->runner;
     struct queue *queue = runner->queue;
     struct route_self self;
+    enum err e;
+
+    queue_self(queue, runner->config, &self);
+    e = route_find_hosts(runner->config, &self, &runner->arena, &a->route,
+                         queue->seed ^ (uint64_t)clock_steady(), hosts);
+    if (e) {
+        if (e != ERR_CANCELLED)
+            attempt_not_connected(a, e);
+        return false;
+    }
+    if (hosts->answer.code) {
+        no_host(a, &hosts->answer);
+        return false;
+    }
+    if (!enter_site(a, hosts))
+        return false;
+    attempt_obey_rules(a);
+    return a->count > 0;
+}
+
+WAITS bool
+attempt_connect(struct attempt *a)
+{
+    struct runner *runner = a->runner;
     struct route_hosts hosts;
     enum err e;
 
@@ -526,26 +559,13 @@ attempt_connect(struct attempt *a)
         return true;
     runner_drop_client(runner);
     a->tried_count = 0;
-    queue_self(queue, runner->config, &self);
-    e = route_find_hosts(runner->config, &self, &runner->arena, &a->route,
-                         queue->seed ^ (uint64_t)clock_steady(), &hosts);
-    if (!e && hosts.answer.code) {
-        no_host(a, &hosts.answer);
+    if (!attempt_find_hosts(a, &hosts))
         return false;
-    }
-    if (!e && !enter_site(a, &hosts))
-        return false;
-    if (!e)
-        attempt_obey_rules(a);
-    if (!e && a->count == 0)
-        return false;
-    if (!e)
-        e = open_any(a, &hosts);
+    e = open_any(a, &hosts);
     if (!e)
         return true;
-    if (e == ERR_CANCELLED)
-        return false;
-    connection_failed(a, e);
+    if (e != ERR_CANCELLED)
+        attempt_not_connected(a, e);
     return false;
 }
 

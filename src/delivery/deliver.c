@@ -144,7 +144,8 @@ run_attempt(struct attempt *a)
         return;
     case ROUTE_MX:
     case ROUTE_RELAY:
-        e = deliver_remote(a);
+        e = a->route.kind == ROUTE_RELAY && relay_is_http(&a->route.relay) ? http_deliver(a)
+                                                                           : deliver_remote(a);
         return_untried(a);
         return;
     }

@@ -492,6 +492,25 @@ explain_targets(struct accounts *accounts, struct arena *arena, str recipient, s
     return resolution.count > 0;
 }
 
+static const char *
+relay_scheme(enum relay_kind kind)
+{
+    switch (kind) {
+    case RELAY_LMTP:
+        return "lmtp://";
+    case RELAY_SMTPS:
+        return "smtps://";
+    case RELAY_HTTP:
+        return "http://";
+    case RELAY_HTTPS:
+        return "https://";
+    case RELAY_PIPE:
+        return "pipe:";
+    default:
+        return "smtp://";
+    }
+}
+
 static void
 explain_source(const struct config *config, const struct route *route, struct buf *text)
 {
@@ -536,10 +555,7 @@ route_explain(const struct config *config, struct accounts *accounts, const stru
         *leads = explain_targets(accounts, arena, facts->recipient, text);
         return OK;
     case ROUTE_RELAY:
-        buf_addf(text, "Goes to the relay %s%.*s%.*s (%.*s).\n",
-                 route.relay.kind == RELAY_LMTP    ? "lmtp://"
-                 : route.relay.kind == RELAY_SMTPS ? "smtps://"
-                                                   : "smtp://",
+        buf_addf(text, "Goes to the relay %s%.*s%.*s (%.*s).\n", relay_scheme(route.relay.kind),
                  STR_ARG(route.relay.host), STR_ARG(route.relay.path), STR_ARG(route.because));
         break;
     case ROUTE_MX:

@@ -337,7 +337,7 @@ find_relay(struct search *search, const struct route *route)
 
     search->self = &nobody;
     search->port = relay->port;
-    if (relay->path.len)
+    if (!relay->host.len)
         add_path(search, relay->path);
     else if (ipaddr_parse(relay->host, &addr))
         add_host(search, relay->host, addr, 0, false);

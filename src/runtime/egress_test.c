@@ -32,8 +32,9 @@ struct play {
 #define PROXY_START "\x0d\x0a\x0d\x0a\x00\x0d\x0a\x51\x55\x49\x54\x0a\x21"
 
 static void
-play_proxy(void *arg, struct stream *stream)
+play_proxy(void *arg, struct stream *mine)
 {
+    OWN(stream) stream = mine;
     const struct play *play = arg;
 
     stream_set_deadline(stream, deadline_in(SECONDS(5)));
@@ -51,7 +52,7 @@ play_proxy(void *arg, struct stream *stream)
         }
     }
     if (play->expected == ERR_TIMEOUT)
-        CHECK(fiber_sleep(SECONDS(8)) == OK);
+        CHECK(fiber_sleep(SECONDS(15)) == OK);
 }
 
 static void
