@@ -127,14 +127,15 @@ describe_connection(const struct attempt *a, struct event *event, char *peer, ch
 static void
 describe_judgement(const struct attempt *a, const struct result *result, struct event *event)
 {
-    const struct shaping_provider *provider = attempt_provider(a);
     struct shaping_verdict verdict = { .class = result->class, .rule = result->rule };
+    const struct shaping_provider *provider;
     struct json_writer writer;
     struct buf more, place;
 
     event->class = event->more = S("");
     if (result->outcome == OUTCOME_DELIVERED || result->outcome == OUTCOME_EXPANDED)
         return;
+    provider = attempt_provider(a);
     if (verdict.class == CLASS_NONE)
         attempt_judge(a, result->code, event->enhanced, event->text_raw, &verdict);
     event->class = str_from(reply_class_name(verdict.class));
