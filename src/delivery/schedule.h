@@ -138,7 +138,8 @@ struct schedule_group {
     const struct pace *pace;    /* What is said of it; NULL: nothing. */
     struct window *windows;     /* For each rate of PACE. */
     struct schedule_rate *rate; /* NULL: nothing is known yet. */
-    struct link waiting;        /* Sites that found no room. */
+    struct link waiting;        /* Sites that found no slot. */
+    struct link waiting_time;   /* Sites that found it closed. */
     struct link pending;        /* In schedule.wakes. */
     struct heap_item timer;     /* In schedule.timers, when it may have room again. */
     unsigned wakes;             /* Sites to be woken. */

@@ -38,6 +38,7 @@ static const duration hold_first = SECONDS(30);
 static const duration hold_last = HOURS(1);
 static const duration stumble = SECONDS(10); /* The first pause of a site that worked. */
 static const duration session_memory = HOURS(6);
+static const duration lower_grace = SECONDS(5);
 
 /* How many went through until when, with marks that lie closer the younger they are. */
 struct history {
@@ -294,7 +295,7 @@ group_retime(struct schedule *schedule, struct schedule_group *group, instant no
 {
     instant opens;
 
-    if (list_is_empty(&group->waiting))
+    if (list_is_empty(&group->waiting) && list_is_empty(&group->waiting_time))
         return;
     opens = schedule_group_opens(group, false, now);
     heap_remove(&schedule->timers, &group->timer);
@@ -415,6 +416,11 @@ schedule_site_failed(struct schedule *schedule, struct schedule_site *site, str 
             return now;
         group->strikes = STRIKE;
         group->works = false;
+        group_lower(group, now);
+        return now;
+    }
+    /* Others were on their way when it was lowered. */
+    if (group->running > 1 && now - group->lowered_at < lower_grace) {
         group_lower(group, now);
         return now;
     }

@@ -7,11 +7,11 @@
  *         |
  *     schedule_site_update: ready rows, and room, or a connection that waits for work
  *
- * A group that is closed until a known time has a timer; one without a slot wakes the next that
- * waits when it gets one back.  Who was woken and finds no room after all keeps its place in front;
- * who was woken and wants nothing, or is kept by another group, passes it on.  So for each group
- * with sites that wait and a free slot there is a timer, or a site among the runnable ones that was
- * woken.
+ * A group that is closed until a known time has a timer, and what waits for time; one without a
+ * slot has what waits for slots.  Who was woken and finds no room after all keeps its place in
+ * front; who was woken and wants nothing, or is kept by another group, passes it on.  So a group
+ * with sites that wait for time has a timer, and one with sites that wait for a slot, and a free
+ * slot, has a timer too, or a site among the runnable ones that was woken.
  *
  * Start reading at schedule_site_update().
  */
@@ -34,6 +34,7 @@ group_init(struct schedule_group *group, enum schedule_scope scope)
 {
     *group = (struct schedule_group){ .scope = (uint8_t)scope };
     list_init(&group->waiting);
+    list_init(&group->waiting_time);
     group->limit = group->threshold = UINT_MAX;
 }
 
@@ -73,9 +74,10 @@ group_limit(const struct schedule *schedule, const struct schedule_group *group,
     unsigned ceiling = schedule_group_ceiling(schedule, group);
     unsigned limit = MIN(group->limit, ceiling);
 
-    /* Where the limit only grows carefully, and was never refused, it may be overstepped by one. */
-    return is_code && limit < ceiling && group->scope == SCOPE_SITE && group->hold == 0 ? limit + 1
-                                                                                        : limit;
+    /* What is only a beginning may be overstepped by one; what a refusal taught may not. */
+    return is_code && limit < ceiling && group->lowered_at == 0 && group->scope == SCOPE_SITE
+               ? limit + 1
+               : limit;
 }
 
 void
@@ -89,7 +91,7 @@ static void
 group_free_if_unused(struct schedule *schedule, struct schedule_group *group)
 {
     if (!group->key || group->members > 0 || !list_is_empty(&group->waiting) ||
-        group->paused_until != 0)
+        !list_is_empty(&group->waiting_time) || group->paused_until != 0)
         return;
     heap_remove(&schedule->timers, &group->timer);
     list_remove(&group->pending);
@@ -147,6 +149,8 @@ group_set_pace(struct schedule *schedule, struct schedule_group *group, const st
     free(group->windows);
     group->pace = copy;
     group->windows = windows;
+    if (group->paused_until == 0)
+        heap_remove(&schedule->timers, &group->timer);
     schedule_group_wake(schedule, group, UINT_MAX);
 }
 
@@ -229,17 +233,19 @@ schedule_site_paused_until(const struct schedule_site *site, instant now)
     return until > now ? until : 0;
 }
 
-/* GROUP has given a message: others that wait there have a time to look again. */
+/* GROUP has given a message: others that wait for time there have one to look again. */
 static void
 group_rearm(struct schedule *schedule, struct schedule_group *group, instant now)
 {
     instant opens;
 
-    if (list_is_empty(&group->waiting) || group->timer.place != 0)
+    if (list_is_empty(&group->waiting_time) || group->timer.place != 0)
         return;
     opens = schedule_group_opens(group, false, now);
     if (opens > now)
         heap_set(&schedule->timers, &group->timer, opens);
+    else
+        schedule_group_wake(schedule, group, 1);
 }
 
 static void
@@ -258,6 +264,7 @@ void
 schedule_site_charge(struct schedule *schedule, struct schedule_site *site, bool is_code,
                      instant now)
 {
+    site->woken = false;
     for (size_t i = 0; i < SCOPE_COUNT; i++)
         if (site->groups[i])
             group_charge(schedule, site->groups[i], is_code, now);
@@ -289,6 +296,16 @@ schedule_site_has_slot(const struct schedule *schedule, const struct schedule_si
                        bool is_code)
 {
     return !full_group(schedule, site, is_code);
+}
+
+bool
+schedule_site_is_over(const struct schedule *schedule, const struct schedule_site *site)
+{
+    for (size_t i = 0; i < SCOPE_COUNT; i++)
+        if (site->groups[i] &&
+            site->groups[i]->running > group_limit(schedule, site->groups[i], true))
+            return true;
+    return false;
 }
 
 void
@@ -331,7 +348,7 @@ schedule_site_join(struct schedule *schedule, struct schedule_site *site, instan
 static bool
 others_wait(const struct schedule_group *group, const struct schedule_site *site)
 {
-    return group->timer.place == 0 && !list_is_empty(&group->waiting) &&
+    return !list_is_empty(&group->waiting) &&
            (group->waiting.next != &site->wait || group->waiting.prev != &site->wait);
 }
 
@@ -346,16 +363,6 @@ schedule_is_crowded(const struct schedule *schedule, const struct schedule_site 
             group->running >= group_limit(schedule, group, false))
             return true;
     }
-    return false;
-}
-
-bool
-schedule_site_is_over(const struct schedule *schedule, const struct schedule_site *site)
-{
-    for (size_t i = 0; i < SCOPE_COUNT; i++)
-        if (site->groups[i] &&
-            site->groups[i]->running > group_limit(schedule, site->groups[i], false))
-            return true;
     return false;
 }
 
@@ -375,14 +382,56 @@ leave_waiting(struct schedule_site *site)
     site->waits_for_time = site->waits_with_code = false;
 }
 
-static void
-wake_next(struct schedule *schedule, struct schedule_group *group)
+/* True when the first of LIST can go on. */
+static bool
+wake_first(struct schedule *schedule, struct link *list)
 {
-    struct schedule_site *site = CONTAINER_OF(group->waiting.next, struct schedule_site, wait);
+    struct schedule_site *site = CONTAINER_OF(list->next, struct schedule_site, wait);
 
     leave_waiting(site);
     site->woken = true;
     schedule_site_update(schedule, site);
+    return list_holds(&site->runnable);
+}
+
+/* A slot is free, but it is not the time: the next waits for that. */
+static void
+await_time_instead(struct schedule_group *group)
+{
+    struct schedule_site *site = CONTAINER_OF(group->waiting.next, struct schedule_site, wait);
+
+    list_remove(&site->wait);
+    site->waits_for_time = true;
+    list_append(&group->waiting_time, &site->wait);
+}
+
+static size_t
+count_some(const struct link *list, size_t max)
+{
+    size_t count = 0;
+
+    for (const struct link *item = list->next; item != list && count < max; item = item->next)
+        count++;
+    return count;
+}
+
+static void
+wake_some(struct schedule *schedule, struct schedule_group *group, unsigned count)
+{
+    size_t left;
+
+    /* None of these comes back to this list at once. */
+    while (group->timer.place == 0 && count > 0 && !list_is_empty(&group->waiting_time))
+        count -= wake_first(schedule, &group->waiting_time);
+    left = count_some(&group->waiting, count);
+    for (; left > 0 && !list_is_empty(&group->waiting) &&
+           group->running < group_limit(schedule, group, true);
+         left--) {
+        if (group->timer.place != 0)
+            await_time_instead(group);
+        else
+            (void)wake_first(schedule, &group->waiting);
+    }
 }
 
 /* One at a time, not one within the other: a site that is woken may pass it on. */
@@ -391,7 +440,7 @@ schedule_group_wake(struct schedule *schedule, struct schedule_group *group, uns
 {
     struct link *first;
 
-    if (list_is_empty(&group->waiting) || (group->timer.place != 0 && count != UINT_MAX))
+    if (list_is_empty(&group->waiting) && list_is_empty(&group->waiting_time))
         return;
     group->wakes = MAX(group->wakes, count);
     if (!list_holds(&group->pending))
@@ -401,15 +450,9 @@ schedule_group_wake(struct schedule *schedule, struct schedule_group *group, uns
     schedule->waking = true;
     while ((first = list_pop(&schedule->wakes))) {
         struct schedule_group *next = CONTAINER_OF(first, struct schedule_group, pending);
-        unsigned left = next->wakes;
-        size_t waiting = 0;
-        list_each(item, &next->waiting) {
-            if (++waiting >= left)
-                break;
-        }
+        count = next->wakes;
         next->wakes = 0;
-        for (size_t i = MIN((size_t)left, waiting); i > 0 && !list_is_empty(&next->waiting); i--)
-            wake_next(schedule, next);
+        wake_some(schedule, next, count);
     }
     schedule->waking = false;
 }
@@ -422,9 +465,8 @@ pass_on(struct schedule *schedule, struct schedule_site *site, const struct sche
         return;
     site->woken = false;
     for (size_t i = 1; i < SCOPE_COUNT; i++) {
-        struct schedule_group *group = site->groups[i];
-        if (group && group != except && group->running < group_limit(schedule, group, false))
-            schedule_group_wake(schedule, group, 1);
+        if (site->groups[i] && site->groups[i] != except)
+            schedule_group_wake(schedule, site->groups[i], 1);
     }
 }
 
@@ -432,7 +474,7 @@ void
 schedule_site_await(struct schedule *schedule, struct schedule_site *site,
                     struct schedule_group *group, instant until)
 {
-    bool woken = site->woken;
+    struct link *list = until ? &group->waiting_time : &group->waiting;
 
     leave_runnable(site);
     if (site->waits_for)
@@ -440,10 +482,10 @@ schedule_site_await(struct schedule *schedule, struct schedule_site *site,
     site->waits_for = group;
     site->waits_for_time = until != 0;
     site->waits_with_code = turnstile_best(&site->queues) == RANK_CODE;
-    if (woken)
-        list_prepend(&group->waiting, &site->wait);
+    if (site->woken)
+        list_prepend(list, &site->wait);
     else
-        list_append(&group->waiting, &site->wait);
+        list_append(list, &site->wait);
     if (until && (group->timer.place == 0 || until < group->timer.key))
         heap_set(&schedule->timers, &group->timer, until);
     pass_on(schedule, site, group);
@@ -504,8 +546,7 @@ schedule_group_tick(struct schedule *schedule, struct schedule_group *group, ins
         uint32_t limit = group->pace->rates[i].count;
         room = MIN(room, used < limit ? limit - used : 1);
     }
-    /* UINT_MAX is for who wakes all, whatever the time. */
-    schedule_group_wake(schedule, group, MIN(room, UINT_MAX - 1));
+    schedule_group_wake(schedule, group, room);
     group_free_if_unused(schedule, group);
 }
 
@@ -723,7 +764,8 @@ schedule_host_leave(struct schedule *schedule, struct schedule_group *host)
     must(host->running > 0);
     host->running--;
     host->members--;
-    schedule_group_wake(schedule, host, 1);
+    /* All: who does not come after all cannot pass it on. */
+    schedule_group_wake(schedule, host, UINT_MAX);
     group_free_if_unused(schedule, host);
 }
 
@@ -758,6 +800,6 @@ schedule_site_await_host(struct schedule *schedule, struct schedule_site *site, 
         schedule_site_await(schedule, site, host, opens > now ? opens : 0);
     /* It may have room again already. */
     if (opens <= now && host->running < group_limit(schedule, host, false))
-        schedule_group_wake(schedule, host, 1);
+        schedule_group_wake(schedule, host, UINT_MAX);
     group_free_if_unused(schedule, host);
 }
