@@ -23,7 +23,6 @@ struct attempt {
     instant began; /* Wall clock. */
     struct smtp_failure failure;
     struct body *body;
-    const struct shaping_provider *provider; /* Whose the hosts are, once they are known. */
     str tried[ATTEMPT_HOSTS_MAX];            /* Hosts that put recipients off in this attempt. */
     size_t tried_count;
     const struct recipient_progress *noted; /* Next hops that an operator wants; may be NULL. */

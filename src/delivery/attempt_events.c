@@ -60,8 +60,8 @@ attempt_provider(const struct attempt *a)
     const struct runner *runner = a->runner;
     bool has_host = runner->client && runner->client_host.len > 0;
 
-    if (a->provider)
-        return a->provider;
+    if (runner->knows_provider)
+        return runner->provider;
     return shaping_provider_of(runner->shaping, &runner->client_host, has_host, a->route.domain);
 }
 

@@ -474,13 +474,16 @@ give_back(struct attempt *a)
 static void
 know_provider(struct attempt *a, const struct route_hosts *hosts)
 {
-    str *names = arena_new_array(&a->runner->arena, str, hosts->count);
+    struct runner *runner = a->runner;
+    str *names = arena_new_array(&runner->arena, str, hosts->count);
 
+    runner->provider = NULL;
+    runner->knows_provider = true;
     if (!names || a->route.kind != ROUTE_MX)
         return;
     for (size_t i = 0; i < hosts->count; i++)
         names[i] = hosts->hosts[i].name;
-    a->provider = shaping_provider_of(a->runner->shaping, names, hosts->count, a->route.domain);
+    runner->provider = shaping_provider_of(runner->shaping, names, hosts->count, a->route.domain);
 }
 
 /* The target's hosts are known now: go on at the site that has them.  False when the rows were
@@ -498,9 +501,9 @@ enter_site(struct attempt *a, const struct route_hosts *hosts)
     pthread_mutex_lock(&queue->lock);
     site = schedule_bind(&queue->schedule, runner->batch.target, str_from(hosts->site),
                          source_name(a));
-    if (a->provider)
-        schedule_site_group(&queue->schedule, site, SCOPE_PROVIDER, a->provider->name,
-                            &a->provider->pace);
+    schedule_site_group(&queue->schedule, site, SCOPE_PROVIDER,
+                        runner->provider ? runner->provider->name : S(""),
+                        runner->provider ? &runner->provider->pace : NULL);
     if (site != runner->site) {
         joined =
             list_is_empty(&site->idle) && schedule_site_join(&queue->schedule, site, clock_now());

@@ -82,6 +82,9 @@ struct runner {
     struct bell bell;
     const struct config *config;
     const struct shaping *shaping;
+    const struct shaping_provider
+        *provider;       /* Of SHAPING, whose the site's hosts are; NULL: nobody's. */
+    bool knows_provider; /* They were asked for. */
     struct smtp_client *client;
     struct schedule_site *client_site;
     str client_host; /* In client_host_text. */

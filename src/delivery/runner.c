@@ -40,6 +40,8 @@ refresh_config(struct runner *runner)
     shaping_unref(runner->shaping);
     runner->config = config_ref(runner->queue->config);
     runner->shaping = shaping_ref(runner->queue->shaping);
+    runner->provider = NULL;
+    runner->knows_provider = false;
 }
 
 /* Under the lock. */

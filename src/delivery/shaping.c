@@ -374,6 +374,7 @@ struct reply {
     bool has_enhanced;
     uint16_t enhanced[3];
     str text; /* Lower case. */
+    uint64_t probes[PROBE_COUNT / 64];
     char bytes[SHAPING_TEXT_MAX];
 };
 
@@ -394,11 +395,17 @@ enhanced_parse(str text, uint16_t *numbers)
 static void
 reply_init(struct reply *reply, uint16_t code, str enhanced, str text)
 {
+    for (size_t i = 0; i < COUNT_OF(reply->probes); i++)
+        reply->probes[i] = 0;
     reply->code = code;
     reply->has_enhanced = enhanced_parse(enhanced, reply->enhanced);
     reply->text = (str){ reply->bytes, MIN(text.len, (size_t)SHAPING_TEXT_MAX) };
     for (size_t i = 0; i < reply->text.len; i++)
         reply->bytes[i] = ascii_lower(text.ptr[i]);
+    for (size_t i = 0; i + 1 < reply->text.len; i++) {
+        unsigned probe = shaping_probe(reply->bytes + i);
+        reply->probes[probe / 64] |= 1ULL << probe % 64;
+    }
 }
 
 static bool
@@ -419,6 +426,8 @@ rule_fits(const struct shaping_rule *rule, const struct reply *reply)
         return false;
     if (rule->has_enhanced &&
         !(reply->has_enhanced && enhanced_fits(&rule->enhanced, reply->enhanced)))
+        return false;
+    if (rule->has_probe && !(reply->probes[rule->probe / 64] & 1ULL << rule->probe % 64))
         return false;
     for (unsigned i = 0; i < rule->piece_count; i++) {
         str piece = rule->pieces[i];

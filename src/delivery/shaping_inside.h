@@ -42,6 +42,8 @@ struct shaping_rule {
     str words;                      /* Of the statement, as written. */
     str pieces[SHAPING_PIECES_MAX]; /* Of the phrase, lower case; in this order. */
     unsigned piece_count;
+    uint16_t probe; /* Of the last two bytes of a piece. */
+    bool has_probe;
     enum reply_class class;
     struct effect effect;
 };
@@ -73,6 +75,19 @@ struct shaping {
     struct effect classes[CLASS_COUNT];
     unsigned rule_count, provider_count, pattern_count;
 };
+
+/* A text has a set of PROBE_COUNT bits, one for each two bytes that stand together in it: a piece
+ * whose bit is not there is not in the text. */
+enum {
+    PROBE_COUNT = 1024
+};
+static inline uint16_t
+shaping_probe(const char *two)
+{
+    unsigned a = (unsigned char)two[0], b = (unsigned char)two[1];
+
+    return (uint16_t)((a * 33 + b * 7) % PROBE_COUNT);
+}
 
 /* Whether TEXT is like PATTERN, in which a star is any bytes; both lower case. */
 bool shaping_glob(str pattern, str text);

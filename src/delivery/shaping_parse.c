@@ -168,6 +168,12 @@ phrase_parse(struct reader *r, const struct token *token, struct shaping_rule *r
         }
         rule->pieces[rule->piece_count++] = piece;
     }
+    for (unsigned i = 0; i < rule->piece_count; i++) {
+        if (rule->pieces[i].len < 2)
+            continue;
+        rule->has_probe = true;
+        rule->probe = shaping_probe(rule->pieces[i].ptr + rule->pieces[i].len - 2);
+    }
     if (rule->piece_count == 0)
         complain(r, token, "is no phrase", "write at least one letter between the quotes");
     return rule->piece_count > 0;
