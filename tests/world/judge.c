@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* judge.c: what must hold when nobody waits any more, and the figures of many worlds.
  *
- * "Learnt": a limit may be broken while it is found out, LEARNING after the backlog came; from then
- * on refusals for it stay a small share of the attempts of each window.  The steady state, in which
- * throughput is measured, begins then, too, and ends when the backlog would be gone at the rate
- * that the receiver allows.  After a crash all that was learnt is gone: worlds with crashes are
- * judged for losses and repeats only.  Start reading at judge().
+ * "Learnt": a limit may be broken while it is found out, a quarter of an hour after the backlog
+ * came, or three periods of a rate; from then on refusals for it stay a small share of the attempts
+ * of each window.  The steady state, in which throughput is measured, begins then, too, and ends
+ * when the backlog would be gone at the rate that the receiver allows.  After a crash all that was
+ * learnt is gone: worlds with crashes are judged for losses and repeats only.  Start reading at
+ * judge().
  */
 #include "world.h"
 
@@ -13,7 +14,8 @@
 #include <string.h>
 
 enum {
-    LEARNING_WINDOWS = 3, /* A quarter of an hour. */
+    LEARNING_WINDOWS = 3, /* A quarter of an hour, or */
+    LEARNING_PERIODS = 3, /* so many of the receiver's own, if that is longer. */
     REFUSED_ONE_IN = 20,  /* Attempts of a window may be refused for a limit, */
     REFUSED_FREE = 2,     /* and so many more, for windows with few attempts. */
     REACHED_LEAST = 90,   /* Of what is allowed, in a hundred. */
@@ -28,6 +30,9 @@ enum {
 
 /* An attempt that is under way when the time is over goes on. */
 static const duration late_excused = MINUTES(15);
+
+/* For a letter that is no newsletter; told with --verbose. */
+#define LONG MINUTES(1)
 
 /* --- Saying it. */
 
@@ -173,7 +178,15 @@ judge_letters(struct world *world, struct tally *tally, FILE *out)
 
 /* --- Limits and throughput. */
 
-/* The windows of SITE's steady state: from LEARNING_WINDOWS to before this one. */
+/* The windows of SITE's steady state: from this one. */
+static unsigned
+steady_begin(const struct site *site)
+{
+    return MAX((unsigned)LEARNING_WINDOWS,
+               (unsigned)(LEARNING_PERIODS * site->period / window_length));
+}
+
+/* To before this one. */
 static unsigned
 steady_end(const struct site *site)
 {
@@ -183,17 +196,34 @@ steady_end(const struct site *site)
     return MIN(end, (unsigned)WINDOWS);
 }
 
+/* One line, and the first windows: taken of attempts. */
+static void
+show_site(const struct site *site, uint64_t taken, double allowed, unsigned end, FILE *out)
+{
+    fprintf(out, "  site %u (%s): %u letters, %.2f/min allowed, %.0f of %.0f in the steady state;",
+            site->number, kinds[site->kind].name, site->takers, site->allowed * 60, (double)taken,
+            allowed);
+    if (site->rate)
+        fprintf(out, " %u in %.0f s;", site->rate, (double)site->period / SECONDS(1));
+    if (site->cap)
+        fprintf(out, " %u connections;", site->cap);
+    for (unsigned i = 0; i < end; i++)
+        fprintf(out, " %u/%u", site->windows[i].taken, site->windows[i].attempts);
+    fprintf(out, "\n");
+}
+
 static void
 judge_windows(const struct world *world, const struct site *site, struct tally *tally, FILE *out)
 {
     struct kind_tally *kind = &tally->kinds[site->kind];
     unsigned end = steady_end(site);
+    unsigned learnt = steady_begin(site);
     uint64_t before = 0, taken = 0;
     double allowed;
 
-    for (unsigned i = 0; i < LEARNING_WINDOWS; i++)
+    for (unsigned i = 0; i < learnt; i++)
         before += site->windows[i].taken;
-    for (unsigned i = LEARNING_WINDOWS; i < end; i++) {
+    for (unsigned i = learnt; i < end; i++) {
         const struct window *window = &site->windows[i];
         taken += window->taken;
         kind->attempts += window->attempts;
@@ -204,9 +234,9 @@ judge_windows(const struct world *world, const struct site *site, struct tally *
                               window->attempts + REFUSED_FREE * REFUSED_ONE_IN;
         kind->excess_max = MAX(kind->excess_max, (uint64_t)window->excess);
     }
-    if (end <= LEARNING_WINDOWS)
+    if (end <= learnt)
         return;
-    allowed = site->allowed * (double)(end - LEARNING_WINDOWS) * (double)window_length / SECONDS(1);
+    allowed = site->allowed * (double)(end - learnt) * (double)window_length / SECONDS(1);
     if (allowed > (double)site->takers - (double)before)
         allowed = (double)site->takers - (double)before;
     if (allowed <= 0)
@@ -214,10 +244,7 @@ judge_windows(const struct world *world, const struct site *site, struct tally *
     kind->allowed += allowed;
     kind->reached += (double)taken > allowed ? allowed : (double)taken;
     if (world->options.verbose)
-        fprintf(out,
-                "  site %u (%s): %u letters, %.2f/min allowed, %.0f of %.0f in the steady state\n",
-                site->number, kinds[site->kind].name, site->letters, site->allowed * 60,
-                (double)taken, allowed);
+        show_site(site, taken, allowed, end, out);
 }
 
 /* Nothing but our own ceiling bounds it: how long the backlog took, and how long it would take
@@ -252,14 +279,27 @@ judge_sites(const struct world *world, struct tally *tally, FILE *out)
 /* --- How long it took. */
 
 static void
+measure_letter(const struct world *world, const struct letter *letter, struct tally *tally)
+{
+    const struct site *site = &world->sites[letter->site];
+    duration time = letter->delivered_at - MAX(letter->post_at, letter->release_at);
+
+    span_add(&tally->beside[site->rate > 0][letter->lane], time);
+    if (world->options.verbose && letter->lane < LANE_BULK && time > LONG)
+        printf("  r%u (%s) to site %u (%s): posted %.0f s, released %.0f s, delivered %.0f s\n",
+               (unsigned)(letter - world->letters), lane_name((enum lane)letter->lane),
+               letter->site, kinds[site->kind].name, since(world, letter->post_at),
+               since(world, letter->release_at), since(world, letter->delivered_at));
+}
+
+static void
 measure_lanes(const struct world *world, struct tally *tally)
 {
     for (uint32_t i = 0; i < world->letter_count; i++) {
         const struct letter *letter = &world->letters[i];
         const struct site *site = &world->sites[letter->site];
         if (site->is_large && letter->delivered > 0 && letter->manner == MANNER_TAKEN)
-            span_add(&tally->beside[site->rate > 0][letter->lane],
-                     letter->delivered_at - MAX(letter->post_at, letter->release_at));
+            measure_letter(world, letter, tally);
     }
 }
 

@@ -315,7 +315,7 @@ plan_letter(struct world *world, struct site *site, enum lane lane, instant post
     };
 
     site->letters++;
-    world->sites[site->leader].takers += letter.manner == MANNER_TAKEN;
+    world->sites[site->leader].takers += letter.manner == MANNER_TAKEN && lane == LANE_BULK;
     return add_letter(world, &letter);
 }
 

@@ -125,7 +125,7 @@ struct site {
     unsigned weather;  /* What network and DNS were told. */
     instant last_bulk; /* When the backlog was gone, but for those that had to wait. */
     uint32_t letters;
-    uint32_t takers; /* Of the letters, those that are taken at once. */
+    uint32_t takers; /* Of the backlog, those that are taken at once. */
     struct window windows[WINDOWS];
 };
 
