@@ -55,7 +55,7 @@ enum {
     ALLOWED_SPAN = 900,
     PER_SITE_LEAST = 2,
     PER_SITE_SPAN = 12,
-    SESSION_LEAST = 5,
+    SESSION_LEAST = 1,
     TIMED_ONE_IN = 16,
     MESSAGE_LETTERS_MAX = 40
 };
