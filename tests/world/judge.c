@@ -16,13 +16,15 @@
 enum {
     LEARNING_WINDOWS = 3, /* A quarter of an hour, or */
     LEARNING_PERIODS = 3, /* so many of the receiver's own, if that is longer. */
-    REFUSED_ONE_IN = 20,  /* Attempts of a window may be refused for a limit, */
-    REFUSED_FREE = 2,     /* and so many more, for windows with few attempts. */
-    REACHED_LEAST = 90,   /* Of what is allowed, in a hundred. */
-    WINDOWS_LEAST = 12,   /* Fewer say nothing about a kind. */
+    LEARNING_PENALTIES = 4,
+    LEARNING_GROWTH = 9,
+    REFUSED_ONE_IN = 20, /* Attempts of a window may be refused for a limit, */
+    REFUSED_FREE = 2,    /* and so many more, for windows with few attempts. */
+    REACHED_LEAST = 90,  /* Of what is allowed, in a hundred. */
+    WINDOWS_LEAST = 12,  /* Fewer say nothing about a kind. */
     WINDOWS_OVER_ONE_IN = 20,
     EXCESS_MOST = 1, /* The probe. */
-    CODE_SECONDS_MOST = 8,
+    CODE_SECONDS_MOST = 16,
     CODE_SECONDS_AT_RATE = 64,
     CONNECTIONS_MAX = 20, /* delivery.site_connections_max. */
     COMPLAINTS_MAX = 4
@@ -180,20 +182,33 @@ judge_letters(struct world *world, struct tally *tally, FILE *out)
 
 /* The windows of SITE's steady state: from this one. */
 static unsigned
-steady_begin(const struct site *site)
+steady_begin(const struct world *world, const struct site *site)
 {
-    return MAX((unsigned)LEARNING_WINDOWS,
-               (unsigned)(LEARNING_PERIODS * site->period / window_length));
+    unsigned learnt = MAX((unsigned)LEARNING_WINDOWS,
+                          (unsigned)(LEARNING_PERIODS * site->period / window_length));
+
+    learnt += (unsigned)(LEARNING_PENALTIES * site->penalty / window_length);
+    /* That more is allowed, nobody says. */
+    if (site->change_at && site->allowed > site->allowed_before)
+        learnt = LEARNING_GROWTH;
+    if (site->change_at)
+        learnt += (unsigned)((site->change_at - world->begins) / window_length);
+    return learnt;
 }
 
 /* To before this one. */
 static unsigned
-steady_end(const struct site *site)
+steady_end(const struct world *world, const struct site *site)
 {
-    double seconds = (double)site->takers / site->allowed;
-    unsigned end = (unsigned)(seconds / ((double)window_length / SECONDS(1)));
+    double left = site->takers;
+    double seconds = 0;
 
-    return MIN(end, (unsigned)WINDOWS);
+    if (site->change_at) {
+        seconds = (double)(site->change_at - world->begins) / SECONDS(1);
+        left -= site->allowed_before * seconds;
+    }
+    seconds += left / site->allowed;
+    return MIN((unsigned)(seconds / ((double)window_length / SECONDS(1))), (unsigned)WINDOWS);
 }
 
 /* One line, and the first windows: taken of attempts. */
@@ -216,8 +231,8 @@ static void
 judge_windows(const struct world *world, const struct site *site, struct tally *tally, FILE *out)
 {
     struct kind_tally *kind = &tally->kinds[site->kind];
-    unsigned end = steady_end(site);
-    unsigned learnt = steady_begin(site);
+    unsigned end = steady_end(world, site);
+    unsigned learnt = steady_begin(world, site);
     uint64_t before = 0, taken = 0;
     double allowed;
 
@@ -298,7 +313,8 @@ measure_lanes(const struct world *world, struct tally *tally)
     for (uint32_t i = 0; i < world->letter_count; i++) {
         const struct letter *letter = &world->letters[i];
         const struct site *site = &world->sites[letter->site];
-        if (site->is_large && letter->delivered > 0 && letter->manner == MANNER_TAKEN)
+        if (site->is_large && site->penalty == 0 && letter->delivered > 0 &&
+            letter->manner == MANNER_TAKEN)
             measure_letter(world, letter, tally);
     }
 }
@@ -517,6 +533,9 @@ judge_all(struct tally *tally, FILE *out)
 
     for (size_t i = 0; i < KIND_COUNT; i++) {
         const struct kind_tally *kind = &tally->kinds[i];
+        /* Who punishes the question itself cannot be asked what he allows. */
+        if (i == KIND_RATE_PUNISHES)
+            continue;
         judge_bars(kinds[i].name, kind, tally, out);
         all.reached += kind->reached;
         all.allowed += kind->allowed;

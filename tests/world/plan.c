@@ -18,8 +18,11 @@ const struct kind_facts kinds[KIND_COUNT] = {
     [KIND_RATE_421]      = { "rate, 421",                  8, true,  false },
     [KIND_RATE_450]      = { "rate, 450",                  6, true,  false },
     [KIND_RATE_WINDOW]   = { "rate, fixed windows",        5, true,  false },
+    [KIND_RATE_CHANGES]  = { "rate that changes",          3, true,  false },
+    [KIND_RATE_PUNISHES] = { "rate with a penalty",        2, true,  false },
     [KIND_CAP_421]       = { "connections, 421",           6, true,  false },
     [KIND_CAP_REFUSE]    = { "connections, refused",       4, true,  false },
+    [KIND_CONNECT_RATE]  = { "connections a minute",       3, true,  true },
     [KIND_SESSION]       = { "messages a connection",      4, true,  true },
     [KIND_RECIPIENTS]    = { "recipients a message",       4, true,  true },
     [KIND_PROVIDER]      = { "provider of many domains",   5, true,  false },
@@ -50,6 +53,9 @@ const struct kind_facts kinds[KIND_COUNT] = {
 
 enum {
     BACKLOG_MINUTES = 60,
+    CAP_MINUTES = 40,
+    CHANGE_MINUTES = 20,
+    GROWTH_MINUTES = 30,
     GREAT_COUNT = 3,
     ALLOWED_LEAST = 240,    /* Messages an hour. */
     ALLOWED_SPAN = 900,
@@ -165,6 +171,18 @@ give_sickness(struct world *world, struct site *site, duration least, duration m
     site->sick_until = site->sick_from + draw_time(world, least, most);
 }
 
+/* After CHANGE_MINUTES a third of it, or twice as much. */
+static void
+give_change(struct world *world, struct site *site)
+{
+    bool grows = draw(world, 2);
+
+    site->allowed_before = site->allowed;
+    site->change_at = world->begins + MINUTES(CHANGE_MINUTES);
+    site->rate_after = grows ? site->rate * 2 : MAX(1U, site->rate / 3);
+    site->allowed *= (double)site->rate_after / site->rate;
+}
+
 static void
 give_limits(struct world *world, struct site *site, unsigned allowed)
 {
@@ -172,6 +190,17 @@ give_limits(struct world *world, struct site *site, unsigned allowed)
     case KIND_RATE_421:
     case KIND_RATE_450:
         give_rate(world, site, allowed, MINUTES(1 + (duration)draw(world, 4)));
+        break;
+    case KIND_RATE_CHANGES:
+        give_rate(world, site, allowed, MINUTES(1 + (duration)draw(world, 3)));
+        give_change(world, site);
+        break;
+    case KIND_RATE_PUNISHES:
+        give_rate(world, site, allowed, MINUTES(1));
+        site->penalty = draw_time(world, SECONDS(30), MINUTES(5));
+        break;
+    case KIND_CONNECT_RATE:
+        site->connects_max = 2 + (unsigned)draw(world, 10);
         break;
     case KIND_RATE_WINDOW:
         give_rate(world, site, allowed, MINUTES(1 + (duration)draw(world, 10)));
@@ -239,6 +268,23 @@ give_troubles(struct world *world, struct site *site)
     }
 }
 
+/* What takes an hour, or half of it where that is much. */
+static unsigned
+backlog_of(const struct site *site)
+{
+    double minutes = site->cap && !site->rate ? CAP_MINUTES : BACKLOG_MINUTES;
+
+    if (site->allowed == 0)
+        return (unsigned)(LIKE_A_LIMIT * 60 * minutes);
+    if (site->change_at && site->rate_after > site->rate)
+        minutes += GROWTH_MINUTES;
+    if (site->change_at)
+        return (unsigned)((site->allowed_before * CHANGE_MINUTES +
+                           site->allowed * (minutes - CHANGE_MINUTES)) *
+                          60);
+    return (unsigned)(site->allowed * 60 * minutes);
+}
+
 static void
 plan_site(struct world *world, struct site *site, uint32_t number)
 {
@@ -256,8 +302,7 @@ plan_site(struct world *world, struct site *site, uint32_t number)
     };
     give_limits(world, site, allowed);
     give_troubles(world, site);
-    site->backlog =
-        (unsigned)((site->allowed > 0 ? site->allowed : LIKE_A_LIMIT) * 60 * BACKLOG_MINUTES);
+    site->backlog = backlog_of(site);
     if (site->kind == KIND_HOME)
         site->latency = MILLISECONDS(5);
 }

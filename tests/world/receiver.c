@@ -51,6 +51,8 @@ refill(struct site *site)
 {
     instant now = clock_now();
 
+    if (site->change_at && now >= site->change_at)
+        site->rate = site->rate_after;
     if (site->fixed_windows) {
         if (now - site->window_at >= site->period) {
             site->window_at = now - (now - site->window_at) % site->period;
@@ -64,13 +66,42 @@ refill(struct site *site)
     site->bucket_at = now;
 }
 
+/* Whoever asks while he is blocked is blocked anew. */
+static bool
+is_punished(struct site *site, bool exceeds)
+{
+    instant now = clock_now();
+
+    if (site->penalty == 0 || (!exceeds && now >= site->blocked_until))
+        return false;
+    site->blocked_until = now + site->penalty;
+    return true;
+}
+
 static bool
 rate_allows(struct site *site)
 {
+    bool exceeds;
+
     if (site->rate == 0)
         return true;
     refill(site);
-    return site->fixed_windows ? site->in_window < site->rate : site->bucket >= 1;
+    exceeds = site->fixed_windows ? site->in_window >= site->rate : site->bucket < 1;
+    return !is_punished(site, exceeds) && !exceeds;
+}
+
+static bool
+connects_too_often(struct site *site)
+{
+    instant now = clock_now();
+
+    if (site->connects_max == 0)
+        return false;
+    if (now - site->connects_at >= MINUTES(1)) {
+        site->connects_at = now;
+        site->connects = 0;
+    }
+    return ++site->connects > site->connects_max;
 }
 
 static bool
@@ -338,7 +369,8 @@ count_excess(struct talk *talk)
         return;
     window->attempts++;
     window->over_cap++;
-    window->excess = MAX(window->excess, talk->site->open - talk->site->cap);
+    if (talk->site->cap)
+        window->excess = MAX(window->excess, talk->site->open - talk->site->cap);
 }
 
 WAITS static void
@@ -354,6 +386,11 @@ converse(struct talk *talk)
             sim_cut(talk->stream);
         else
             e = dismiss(talk, "421 4.7.0 Too many concurrent connections from you\r\n");
+        return;
+    }
+    if (connects_too_often(talk->site)) {
+        count_excess(talk);
+        e = dismiss(talk, "421 4.7.0 Connection rate limit exceeded\r\n");
         return;
     }
     if (site->kind == KIND_OUTAGE_421 && is_sick(site)) {

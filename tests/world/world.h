@@ -45,8 +45,11 @@ enum kind {
     KIND_RATE_421,
     KIND_RATE_450,
     KIND_RATE_WINDOW,
+    KIND_RATE_CHANGES,
+    KIND_RATE_PUNISHES,
     KIND_CAP_421,
     KIND_CAP_REFUSE,
+    KIND_CONNECT_RATE,
     KIND_SESSION,
     KIND_RECIPIENTS,
     KIND_PROVIDER,
@@ -104,9 +107,14 @@ struct site {
     unsigned recipients_max;
     unsigned rate; /* Messages in a period. */
     duration period;
-    bool fixed_windows; /* Else a bucket that fills all the time. */
-    duration latency;   /* Before the answer to the dot. */
-    duration tarpit;    /* Before each answer. */
+    instant change_at; /* From when on the rate is another one; 0: never. */
+    unsigned rate_after;
+    double allowed_before;
+    duration penalty;      /* For who asks too early: nothing for so long from then on. */
+    unsigned connects_max; /* In a minute. */
+    bool fixed_windows;    /* Else a bucket that fills all the time. */
+    duration latency;      /* Before the answer to the dot. */
+    duration tarpit;       /* Before each answer. */
     duration grey_min;
     unsigned resets_one_in; /* Answers. */
     unsigned cuts_one_in;   /* Dots. */
@@ -121,6 +129,9 @@ struct site {
     instant bucket_at;
     uint32_t in_window;
     instant window_at;
+    instant blocked_until;
+    unsigned connects;
+    instant connects_at;
     uint64_t taken;
     unsigned weather;  /* What network and DNS were told. */
     instant last_bulk; /* When the backlog was gone, but for those that had to wait. */
