@@ -272,6 +272,109 @@ where_the_trace_of_time_ends_the_sender_hears_it_from_us(void)
     in_world(story_relayed, plain_config);
 }
 
+/* --- Taking back. */
+
+struct taken {
+    enum err result;
+    size_t count;
+    enum cancel_fate fates[4];
+};
+
+static msgid
+first_id(struct world *world)
+{
+    struct queue_query query = {};
+    struct queue_entry *entries = NULL;
+    struct arena arena;
+    size_t count = 0;
+    msgid id = {};
+    bool more;
+
+    arena_init(&arena, 1 << 20);
+    CHECK(queue_list(world->queue, &query, 10, &arena, &entries, &count, &more) == OK);
+    if (count > 0)
+        id = entries->id;
+    arena_done(&arena);
+    return id;
+}
+
+static struct taken
+take_back(struct world *world, const char *account)
+{
+    struct queue_cancel wish = {
+        .id = first_id(world),
+        .account = str_from(account),
+        .reason = S("changed my mind"),
+        .actor = S("ann"),
+    };
+    struct taken taken = {};
+    struct queue_cancelled *recipients = NULL;
+    struct arena arena;
+
+    arena_init(&arena, 1 << 20);
+    taken.result = queue_cancel(world->queue, &wish, &arena, &recipients, &taken.count);
+    for (size_t i = 0; !taken.result && i < MIN(taken.count, COUNT_OF(taken.fates)); i++)
+        taken.fates[i] = recipients[i].fate;
+    arena_done(&arena);
+    return taken;
+}
+
+static void
+story_cancel(struct world *world)
+{
+    struct hop *hop = hop_at(world, 0, "198.51.100.1");
+    struct hop *back = hop_at(world, 1, "198.51.100.3");
+    struct envelope later = { .lane = LANE_PERSONAL, .release_at = clock_now() + MINUTES(1) };
+    struct taken taken;
+
+    world->like = &later;
+    post(world, "me@sender.example", "bob@there.example cy@there.example", 0);
+    sim_advance(SECONDS(30));
+    taken = take_back(world, "eve@sender.example");
+    CHECK(taken.result == ERR_NOT_FOUND && waiting(world) == 2);
+    taken = take_back(world, "");
+    CHECK(taken.result == OK && taken.count == 2);
+    CHECK(taken.fates[0] == CANCEL_TAKEN_BACK && taken.fates[1] == CANCEL_TAKEN_BACK);
+    CHECK(waiting(world) == 0 && spooled(world) == 0);
+    sim_advance(HOURS(1));
+    CHECK(hop->connections == 0 && back->connections == 0);
+    CHECK(take_back(world, "").result == ERR_NOT_FOUND);
+}
+
+static void
+what_waits_can_be_taken_back_and_nobody_else_may(void)
+{
+    in_world(story_cancel, plain_config);
+}
+
+static void
+story_cancel_late(struct world *world)
+{
+    struct hop *hop = hop_at(world, 0, "198.51.100.1");
+    struct hop *slow = hop_at(world, 2, "198.51.100.2");
+    struct taken taken;
+
+    slow->hangs = true;
+    post(world, "me@sender.example", "bob@there.example u451@there.example cy@other.example", 0);
+    sim_advance(SECONDS(10));
+    CHECK(hop->transactions == 1);
+    taken = take_back(world, "");
+    CHECK(taken.result == OK && taken.count == 3);
+    CHECK(taken.fates[0] == CANCEL_TOO_LATE);
+    CHECK(taken.fates[1] == CANCEL_TAKEN_BACK);
+    CHECK(taken.fates[2] == CANCEL_UNDER_WAY);
+    CHECK(waiting(world) == 1);
+    close_queue(world);
+    open_queue(world);
+    CHECK(waiting(world) == 1);
+}
+
+static void
+what_was_handed_over_is_told_for_each_recipient(void)
+{
+    in_world(story_cancel_late, plain_config);
+}
+
 int
 main(void)
 {
@@ -285,5 +388,7 @@ main(void)
     RUN(a_next_hop_must_keep_the_time_to_get_what_must_be_in_time);
     RUN(a_next_hop_that_needs_longer_does_not_get_it);
     RUN(where_the_trace_of_time_ends_the_sender_hears_it_from_us);
+    RUN(what_waits_can_be_taken_back_and_nobody_else_may);
+    RUN(what_was_handed_over_is_told_for_each_recipient);
     return check_end();
 }

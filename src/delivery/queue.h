@@ -279,3 +279,27 @@ struct queue_cluster {
 };
 WAITS enum err queue_clusters(struct queue *queue, const struct queue_query *query,
                               struct arena *arena, struct queue_cluster **clusters, size_t *count);
+                         const struct queue_action *action, uint64_t *count);
+
+/* A message taken back by its sender: undo-send. */
+enum cancel_fate {
+    CANCEL_TAKEN_BACK, /* It never goes. */
+    CANCEL_UNDER_WAY,  /* A delivery has it in its hands. */
+    CANCEL_TOO_LATE,   /* Handed over, or over in another way. */
+};
+struct queue_cancelled {
+    str address;
+    enum cancel_fate fate;
+    const char *state; /* "cancelled", "running", or recipient_state_name() */
+};
+struct queue_cancel {
+    msgid id;
+    str account; /* Whose message it must be; empty: anybody's. */
+    str reason;
+    str actor;
+};
+/* Each recipient of the message, in ARENA.  Durable when it returns.  ERR_NOT_FOUND when it is not in
+ * the queue (any more), or is of another account. */
+WAITS enum err queue_cancel(struct queue *queue, const struct queue_cancel *wish,
+                            struct arena *arena, struct queue_cancelled **recipients,
+                            size_t *count);

@@ -11,6 +11,7 @@
 static const struct control_command *const tables[] = {
     control_status,
     control_queue,
+    control_cancel,
     control_rule,
     control_trace,
     control_directory,
