@@ -5,6 +5,7 @@
  * age:>1h, or ids.  What concerns messages names them first: nothing selected is an error, --all is
  * everything.
  */
+#include "base/msgid.h"
 #include "cli/ask.h"
 
 #include <limits.h>
@@ -40,6 +41,13 @@ static const struct column cluster_columns[] = {
     { "since", NULL, COLUMN_AGE, false },   { "place", NULL, COLUMN_TEXT, false },
     { "reason", NULL, COLUMN_TEXT, false }, { "query", NULL, COLUMN_TEXT, false },
     { "doing", NULL, COLUMN_TEXT, true },   { NULL, NULL, COLUMN_TEXT, false },
+};
+
+static const struct column cancelled_columns[] = {
+    { "address", "TO", COLUMN_TEXT, false },
+    { "state", NULL, COLUMN_STATE, false },
+    { "why", NULL, COLUMN_TEXT, false },
+    { NULL, NULL, COLUMN_TEXT, false },
 };
 
 static const struct column shape_columns[] = {
@@ -325,6 +333,48 @@ run_destruction(struct call *call)
     return act(call);
 }
 
+/* One message, by its id: with an answer for each recipient. */
+static int
+take_back(struct call *call)
+{
+    const char *account = call_text(call, "--account");
+    const struct json *final = NULL;
+    struct ask ask;
+    int exit;
+
+    ask_begin(&ask, call);
+    json_put_text(&ask.writer, "id", str_from(call->args[0]));
+    if (account)
+        json_put_text(&ask.writer, "account", str_from(account));
+    output_list(call->out, "outpost.queue.cancelled/1", cancelled_columns);
+    exit = control_ask(call, "queue.cancel", ask_text(&ask), print_sample, call->out, &final);
+    output_list_end(call->out, NULL);
+    ask_done(&ask);
+    return exit || json_get_int(final, "late") == 0 ? exit : EXIT_PARTLY;
+}
+
+static int
+run_cancel(struct call *call)
+{
+    bool of_account = call_has(call, "--account");
+    msgid id;
+    int exit;
+
+    if (call_has(call, "--dry-run") || call->arg_count != 1 ||
+        !msgid_parse(str_from(call->args[0]), &id)) {
+        if (!of_account)
+            return run_destruction(call);
+        return call_fail(call, EXIT_USAGE, "one_id", "or say account:ADDRESS among the words",
+                         "--account goes with one id, and without --dry-run");
+    }
+    exit = call_need_reason(call);
+    if (!exit && !call_has(call, "--yes"))
+        exit = call_confirm(call, "cancel this message");
+    if (exit)
+        return exit == EXIT_STOP ? 0 : exit;
+    return take_back(call);
+}
+
 static const struct flag list_flags[] = {
     { "--max", 0, FLAG_NUMBER, "N", false, "At most so many messages (1000)" },
     { "--all", 0, FLAG_NONE, NULL, false, "Everything, as without a query" },
@@ -349,6 +399,12 @@ static const struct flag clusters_flags[] = {
 /* clang-format on */
 
 static const struct flag act_flags[] = { ACT_FLAGS, { 0 } };
+
+static const struct flag cancel_flags[] = {
+    ACT_FLAGS,
+    { "--account", 0, FLAG_TEXT, "ADDRESS", false, "Only if it is a message of this account" },
+    { 0 },
+};
 
 static const struct flag delay_flags[] = {
     ACT_FLAGS,
@@ -439,10 +495,14 @@ const struct command queue_commands[] = {
       .summary = "Remove without a report", .text = ACT_TEXT, .run = run_destruction,
       .examples = { "outpost queue delete from:spam@example.org --dry-run", "counts only" } },
     { .verb = "cancel", .args = "QUERY...", .args_max = UINT_MAX,
-      .uses = USES_SERVER | USES_DESTROYS, .flags = act_flags,
-      .summary = "Take back what has not left yet, by the wish of its sender", .text = ACT_TEXT,
-      .run = run_destruction,
-      .examples = { "outpost queue cancel 01JD7Z3K9Q8M5N2P4R6S8T0V1W --yes --reason 'sent in error'", "" } },
+      .uses = USES_SERVER | USES_DESTROYS, .flags = cancel_flags,
+      .summary = "Take back what has not left yet, by the wish of its sender",
+      .text = "For one id the answer says for each recipient whether it was in time: what a delivery "
+              "has in its hands, or has handed over, cannot be called back. What was taken back "
+              "never goes, and nobody gets a report.\n\n" ACT_TEXT,
+      .run = run_cancel,
+      .examples = { "outpost queue cancel 01JD7Z3K9Q8M5N2P4R6S8T0V1W --yes --reason 'sent in error'", "",
+                    "outpost queue cancel 01JD7Z3K9Q8M5N2P4R6S8T0V1W --account ann@example.org --yes --reason undo", "for the one who sent it" } },
     { .verb = "reroute", .args = "QUERY...", .args_max = UINT_MAX,
       .uses = USES_SERVER | USES_DESTROYS, .flags = reroute_flags,
       .summary = "Give it to another next hop",

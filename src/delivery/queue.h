@@ -279,7 +279,6 @@ struct queue_cluster {
 };
 WAITS enum err queue_clusters(struct queue *queue, const struct queue_query *query,
                               struct arena *arena, struct queue_cluster **clusters, size_t *count);
-                         const struct queue_action *action, uint64_t *count);
 
 /* A message taken back by its sender: undo-send. */
 enum cancel_fate {

@@ -99,7 +99,6 @@ put_head(struct json_writer *writer, const struct queue_entry *entry)
     json_put_int(writer, "size", (int64_t)entry->size);
     json_put_text(writer, "from", entry->sender.len ? entry->sender : S("<>"));
     put_text(writer, "account", entry->account);
-    json_put_text(writer, "lane", str_from(lane_name(entry->lane)));
     put_text(writer, "message_id", entry->header_message_id);
     json_put_text(writer, "lane", str_from(lane_name(entry->lane)));
     put_text(writer, "lane_why", entry->lane_why);
