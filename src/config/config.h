@@ -161,6 +161,7 @@ struct config_delivery {
     enum relay_tls tls;
     enum ip_wish ip;
     bool prefer_ipv6; /* What `ip` means where it is auto. */
+    bool dane;
     str helo_name;
     struct config_addrs source;
     str rules_file;              /* Of delivery/shaping; empty: only those that we ship. */

@@ -192,6 +192,7 @@ const struct option options[] = {
     DELIVERY(smtp_port, INTEGER, "25", LIVE, 1, 65535, NULL, "The port of MX hosts; only a test has another one."),
     DELIVERY(tls, ENUM, "may", LIVE, 0, 0, delivery_tls, "Encryption towards MX hosts: may uses what is offered and records what it was worth."),
     DELIVERY(ip, ENUM, "auto", LIVE, 0, 0, ip_wishes, "Which addresses of a host are used: only IPv4 or IPv6, or one before the other; auto as prefer_ipv6 says."),
+    DELIVERY(dane, BOOL, "on", LIVE, 0, 0, NULL, "Whether the TLSA records of MX hosts decide about their certificates (RFC 7672); needs dns.trust_anchor_file."),
     DELIVERY(prefer_ipv6, BOOL, "on", LIVE, 0, 0, NULL, "Whether IPv6 is tried before IPv4 at the same host, where ip is auto."),
     DELIVERY(helo_name, HOSTNAME, "", LIVE, 0, 0, NULL, "The name that we say in EHLO; hostname when not set."),
     DELIVERY(source, ADDRS, "", LIVE, 0, 0, NULL, "Local addresses from which we connect; the system chooses when not set."),

@@ -63,6 +63,11 @@ WAITS bool attempt_next_host(struct attempt *a);
 /* "mx.example.org [192.0.2.1]", or "". */
 const char *attempt_remote_name(struct attempt *a);
 
+/* secure.c.  What the records of HOST demand of the connection, into OPTIONS.  ERR_TLS: they cannot be
+ * had, and FAILURE says why: the host is not to be used now. */
+WAITS enum err attempt_secure(struct attempt *a, const struct route_host *host,
+                              struct smtp_client_options *options);
+
 /* standing_rules.c.  Rows that a standing rule keeps, returns or moves leave the attempt. */
 WAITS void attempt_obey_rules(struct attempt *a);
 /* From the note of the message. */

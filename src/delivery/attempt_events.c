@@ -118,7 +118,9 @@ describe_connection(const struct attempt *a, struct event *event, char *peer, ch
     }
     event->tls_version = str_from(tls->version);
     event->tls_cipher = str_from(tls->cipher);
-    event->tls_verify = tls->verified ? S("pkix") : S("opportunistic");
+    event->tls_verify = tls->by_dane    ? S("dane")
+                        : tls->verified ? S("pkix")
+                                        : S("opportunistic");
     if (!tls->verified)
         event->tls_why = str_from(tls->verify_text);
 }

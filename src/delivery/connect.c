@@ -192,6 +192,8 @@ open_host(struct attempt *a, const struct route_host *host, bool is_last)
     bool may_be_clear;
     enum err e = attempt_fill_options(a, host, is_last, &options);
 
+    if (!e)
+        e = attempt_secure(a, host, &options);
     if (e)
         return e;
     may_be_clear = options.tls == RELAY_TLS_MAY && options.verify != RELAY_VERIFY_ON &&

@@ -146,6 +146,23 @@ compare_names(const void *a, const void *b)
     return str_cmp(*(const str *)a, *(const str *)b);
 }
 
+/* Behind the name of a site whose hosts the DNS has signed. */
+static const char secure_mark[] = "/dnssec";
+
+/* A connection that was made for a domain without DNSSEC is not proven enough for one that has it:
+ * the same hosts are two sites then. */
+static void
+mark_secure(struct route_hosts *hosts)
+{
+    size_t len = strlen(hosts->site);
+
+    for (size_t i = 0; i < hosts->count; i++)
+        if (hosts->hosts[i].secure) {
+            memcpy(hosts->site + len, secure_mark, sizeof(secure_mark));
+            return;
+        }
+}
+
 /* The sorted names of the hosts; a long list ends in a hash of the whole. */
 static enum err
 name_site(struct search *search, const struct dns_record *records, size_t count)
@@ -162,9 +179,9 @@ name_site(struct search *search, const struct dns_record *records, size_t count)
     for (size_t i = 0; i < count; i++)
         if (i == 0 || !str_eq(names[i], names[i - 1]))
             buf_addf(&text, "%s%.*s", i ? "," : "", STR_ARG(names[i]));
-    if (text.len >= sizeof(search->hosts->site)) {
+    if (text.len >= sizeof(search->hosts->site) - sizeof(secure_mark)) {
         uint64_t hash = str_hash(buf_str(&text));
-        text.len = sizeof(search->hosts->site) - 24;
+        text.len = sizeof(search->hosts->site) - sizeof(secure_mark) - 24;
         buf_addf(&text, "...%016llx", (unsigned long long)hash);
     }
     memcpy(search->hosts->site, buf_cstr(&text), text.len + 1);
@@ -396,6 +413,8 @@ route_find_hosts(const struct config *config, const struct route_self *self, str
     } else {
         e = find_by_mx(&search, route->domain);
     }
+    if (!e && config->delivery.dane && route->kind == ROUTE_MX)
+        mark_secure(hosts);
     if (!e)
         explain_no_host(&search, name);
     return e;

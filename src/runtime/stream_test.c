@@ -414,7 +414,8 @@ visit_again(void *arg)
     struct endpoint endpoint;
     struct listener *listener = listen_on_loopback(&endpoint, world->server);
     bool resuming = true;
-    struct tls_client_options options = { S("mail.example.test"), TLS_VERIFY_PKIX, &resuming };
+    struct tls_client_options options = { .server_name = S("mail.example.test"), .verify = TLS_VERIFY_PKIX,
+                                          .resuming = &resuming };
     struct tls_info info = {};
     struct why why = {};
 
@@ -428,7 +429,9 @@ visit_again(void *arg)
     options.verify = TLS_VERIFY_NONE;
     CHECK(visit_as(world->client, &options, &endpoint, &info, &why) == OK);
     CHECK(!resuming && !info.resumed);
-    options = (struct tls_client_options){ S("other.example.test"), TLS_VERIFY_PKIX, &resuming };
+    options = (struct tls_client_options){
+        .server_name = S("other.example.test"), .verify = TLS_VERIFY_PKIX, .resuming = &resuming
+    };
     CHECK(visit_as(world->client, &options, &endpoint, &info, &why) == ERR_TLS);
     CHECK(!resuming);
     listener_stop(listener, deadline_in(SECONDS(10)));

@@ -285,6 +285,7 @@ note_certificate(struct tls_session *session)
 
     info->resumed = SSL_session_reused(session->ssl) == 1;
     info->peer_has_cert = SSL_get0_peer_certificate(session->ssl) != NULL;
+    info->by_dane = SSL_get0_dane_authority(session->ssl, NULL, NULL) >= 0;
     info->verified = info->peer_has_cert && session->named && result == X509_V_OK;
     copy_text(info->verify_text, sizeof(info->verify_text),
               info->verified         ? "ok"
@@ -457,6 +458,34 @@ offer_session(struct tls_session *session, const struct stream *stream,
         *options->resuming = session->offered;
 }
 
+/* RFC 7672 3: the records stand for the roots; of DANE-EE neither name nor dates matter. */
+static enum err
+set_records(struct tls_session *session, const struct tls_client_options *options, struct why *why)
+{
+    SSL *ssl = session->ssl;
+    char text[256];
+
+    if (options->server_name.len >= sizeof(text) || options->also_named.len >= sizeof(text))
+        return err_why(why, ERR_SYNTAX, "the name of the server is too long");
+    memcpy(text, options->server_name.ptr, options->server_name.len);
+    text[options->server_name.len] = 0;
+    if (SSL_dane_enable(ssl, text) <= 0)
+        return err_why(why, ERR_TLS, "DANE for \"%s\": %s", text, tls_reason());
+    SSL_dane_set_flags(ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
+    for (size_t i = 0; i < options->tlsa_count; i++) {
+        const struct tls_tlsa *record = &options->tlsa[i];
+        if (SSL_dane_tlsa_add(ssl, record->usage, record->selector, record->matching,
+                              (const unsigned char *)record->data.ptr, record->data.len) < 0)
+            return err_why(why, ERR_TLS, "a TLSA record of %s: %s", text, tls_reason());
+    }
+    if (options->also_named.len) {
+        memcpy(text, options->also_named.ptr, options->also_named.len);
+        text[options->also_named.len] = 0;
+        (void)SSL_add1_host(ssl, text); /* Not a name: then it names nobody. */
+    }
+    return OK;
+}
+
 enum err
 stream_start_tls_client(struct stream *stream, struct tls_context *context,
                         const struct tls_client_options *options, struct why *why)
@@ -469,12 +498,16 @@ stream_start_tls_client(struct stream *stream, struct tls_context *context,
     session = session_new(context, stream->transport);
     SSL_set_connect_state(session->ssl);
     SSL_set_verify(session->ssl,
-                   options->verify == TLS_VERIFY_PKIX ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
+                   options->verify == TLS_VERIFY_NONE ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
     e = set_server_name(session, options->server_name, why);
+    if (!e && options->verify == TLS_VERIFY_DANE)
+        e = set_records(session, options, why);
     if (e) {
         tls_session_free(session, true);
         return e;
     }
-    offer_session(session, stream, options);
+    /* What TLSA records named then, they need not name now. */
+    if (options->verify != TLS_VERIFY_DANE)
+        offer_session(session, stream, options);
     return handshake(stream, session, why);
 }

@@ -212,6 +212,7 @@ tls_client_new(const char *ca_file, struct tls_context **context, struct why *wh
     SSL_CTX_sess_set_new_cb(made->ssl, tls_session_is_new);
     made->kept = calloc(TLS_SESSIONS_KEPT, sizeof(struct kept_session));
     must(made->kept);
+    must(SSL_CTX_dane_enable(made->ssl) == 1);
     *context = made;
     return OK;
 }

@@ -26,11 +26,23 @@ enum {
 enum tls_verify {
     TLS_VERIFY_NONE, /* Encrypt only; the result of the check is recorded all the same. */
     TLS_VERIFY_PKIX, /* The chain must lead to a root and name the server: else ERR_TLS. */
+    TLS_VERIFY_DANE, /* The chain must hold what one of the TLSA records names: else ERR_TLS. */
+};
+
+/* RFC 6698 2.1; usage 2 (DANE-TA) or 3 (DANE-EE). */
+struct tls_tlsa {
+    uint8_t usage;
+    uint8_t selector;
+    uint8_t matching;
+    str data;
 };
 
 struct tls_client_options {
     str server_name; /* For SNI and for the check of the certificate. */
     enum tls_verify verify;
+    const struct tls_tlsa *tlsa; /* For TLS_VERIFY_DANE. */
+    size_t tlsa_count;
+    str also_named; /* DANE-TA: a certificate for this name will do as well; may be empty. */
     /* Set when an earlier session was to be resumed.  After a failure the next try begins anew. */
     bool *resuming;
 };
@@ -39,7 +51,8 @@ struct tls_info {
     char version[16]; /* "TLSv1.3" */
     char cipher[64];  /* "TLS_AES_256_GCM_SHA384" */
     bool peer_has_cert;
-    bool verified;        /* The peer's chain led to a root and named the server. */
+    bool verified;        /* The peer's chain led to a root and named the server, */
+    bool by_dane;         /* or a TLSA record did. */
     char verify_text[96]; /* Why not, or "ok". */
     uint8_t exporter[32]; /* tls-exporter channel binding (RFC 9266). */
     bool has_exporter;

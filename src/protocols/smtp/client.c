@@ -241,7 +241,12 @@ handshake(struct smtp_client *client, const struct smtp_client_options *options,
 {
     struct tls_client_options tls = {
         .server_name = options->host,
-        .verify = options->verify == RELAY_VERIFY_ON ? TLS_VERIFY_PKIX : TLS_VERIFY_NONE,
+        .verify = options->tlsa_count                  ? TLS_VERIFY_DANE
+                  : options->verify == RELAY_VERIFY_ON ? TLS_VERIFY_PKIX
+                                                       : TLS_VERIFY_NONE,
+        .tlsa = options->tlsa,
+        .tlsa_count = options->tlsa_count,
+        .also_named = options->also_named,
         .resuming = &failure->resuming,
     };
     enum err e;

@@ -29,6 +29,7 @@ struct smtp_client;
 struct stream;
 struct tls_context;
 struct tls_info;
+struct tls_tlsa;
 
 enum {
     SMTP_ANSWER_TEXT_MAX = 400,
@@ -87,6 +88,9 @@ struct smtp_client_options {
     bool implicit_tls;
     enum relay_tls tls; /* OFF, MAY, REQUIRE */
     enum relay_verify verify;
+    const struct tls_tlsa *tlsa; /* The certificate must be one that these name; needs REQUIRE. */
+    size_t tlsa_count;           /* 0: `verify` says how it is checked. */
+    str also_named;              /* See runtime/tls.h. */
     struct tls_context *tls_context;
     struct sasl *sasl;
     str user; /* Empty: no login. */

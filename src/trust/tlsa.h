@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* tlsa.h: what the TLSA records of a mail host ask of its certificate.  RFC 6698 2, RFC 7672 3.1.
+ */
+#pragma once
+
+#include "base/base.h"
+#include "runtime/dns.h"
+#include "runtime/tls.h"
+
+enum {
+    TLSA_RECORDS_MAX = 32
+};
+
+struct tlsa_set {
+    struct tls_tlsa items[TLSA_RECORDS_MAX];
+    size_t count;
+};
+
+/* Of COUNT answers for _25._tcp.HOST, those that serve for SMTP: DANE-TA(2) and DANE-EE(3), a
+ * selector and a digest that are known, data of the right length.  None of them: the host promises
+ * TLS, and nothing of its certificate (RFC 7672 2.2).  Views into RECORDS. */
+void tlsa_usable(const struct dns_record *records, size_t count, struct tlsa_set *set);
