@@ -2,6 +2,9 @@
 /* cursor.c: one pass over bytes. */
 #include "base/cursor.h"
 
+#include <endian.h>
+#include <string.h>
+
 void
 cursor_init(struct cursor *cursor, str bytes)
 {
@@ -58,17 +61,26 @@ cursor_expect(struct cursor *cursor, char byte)
         cursor_fail(cursor);
 }
 
+/* The next COUNT bytes, or NULL and failed. */
+static const char *
+step(struct cursor *cursor, size_t count)
+{
+    const char *at = cursor->rest.ptr;
+
+    if (cursor->rest.len < count) {
+        cursor_fail(cursor);
+        return NULL;
+    }
+    cursor->rest = (str){ at + count, cursor->rest.len - count };
+    return at;
+}
+
 str
 cursor_take(struct cursor *cursor, size_t count)
 {
-    str taken = str_head(cursor->rest, count);
+    const char *at = count ? step(cursor, count) : "";
 
-    if (taken.len < count) {
-        cursor_fail(cursor);
-        return (str){ "", 0 };
-    }
-    cursor->rest = str_skip(cursor->rest, count);
-    return taken;
+    return at ? (str){ at, count } : (str){ "", 0 };
 }
 
 str
@@ -92,28 +104,31 @@ cursor_while(struct cursor *cursor, bool (*is)(char))
 uint8_t
 cursor_u8(struct cursor *cursor)
 {
-    str byte = cursor_take(cursor, 1);
+    const char *at = step(cursor, 1);
 
-    return byte.len ? (uint8_t)byte.ptr[0] : 0;
+    return at ? (uint8_t)*at : 0;
 }
 
 uint32_t
 cursor_u32(struct cursor *cursor)
 {
-    str bytes = cursor_take(cursor, 4);
+    const char *at = step(cursor, 4);
     uint32_t value = 0;
 
-    for (size_t i = 0; i < bytes.len; i++)
-        value |= (uint32_t)(unsigned char)bytes.ptr[i] << (8 * i);
-    return value;
+    if (at)
+        memcpy(&value, at, sizeof(value));
+    return le32toh(value);
 }
 
 uint64_t
 cursor_u64(struct cursor *cursor)
 {
-    uint64_t low = cursor_u32(cursor);
+    const char *at = step(cursor, 8);
+    uint64_t value = 0;
 
-    return low | ((uint64_t)cursor_u32(cursor) << 32);
+    if (at)
+        memcpy(&value, at, sizeof(value));
+    return le64toh(value);
 }
 
 str

@@ -89,6 +89,13 @@ map_grow(struct map *map)
     free(old);
 }
 
+void
+map_foresee(const struct map *map, str key)
+{
+    if (map->capacity > 0)
+        __builtin_prefetch(&map->slots[str_hash(key) & (map->capacity - 1)]);
+}
+
 void *
 map_get(const struct map *map, str key)
 {

@@ -24,6 +24,8 @@ void map_init(struct map *map, size_t max);
 void map_done(struct map *map);
 size_t map_count(const struct map *map);
 
+/* KEY is looked for soon: asks memory for where it may be.  Changes nothing. */
+void map_foresee(const struct map *map, str key);
 void *map_get(const struct map *map, str key); /* NULL when there is none. */
 /* Sets or replaces.  ERR_LIMIT when a new key would pass the ceiling. */
 enum err map_put(struct map *map, str key, void *value);

@@ -288,10 +288,9 @@ sender_hash(const struct envelope *envelope)
 
 /* Which way each recipient goes, without the lock.  NULL past the arena's ceiling. */
 static str *
-choose_keys(struct queue *queue, const struct envelope *envelope, const struct progress *progress,
-            struct arena *arena)
+choose_keys(struct queue *queue, const struct config *config, const struct envelope *envelope,
+            const struct progress *progress, struct arena *arena)
 {
-    const struct config *config = queue_config(queue);
     str *keys = arena_new_array(arena, str, envelope->recipient_count);
     struct route_facts facts;
     struct arena work;
@@ -312,7 +311,6 @@ choose_keys(struct queue *queue, const struct envelope *envelope, const struct p
             keys = NULL;
     }
     arena_done(&work);
-    config_unref(config);
     return keys;
 }
 
@@ -381,13 +379,15 @@ feed_sites_of(struct queue *queue, const struct schedule_message *message)
 void
 queue_add(struct queue *queue, const struct envelope *envelope)
 {
+    const struct config *config = queue_config(queue);
     struct schedule_message *message;
     bool wanted = false;
     struct arena arena;
     str *keys;
 
     arena_init(&arena, ATTEMPT_ARENA_MAX);
-    keys = choose_keys(queue, envelope, NULL, &arena);
+    keys = choose_keys(queue, config, envelope, NULL, &arena);
+    config_unref(config);
     must(keys);
     pthread_mutex_lock(&queue->lock);
     message = add_message(queue, envelope, NULL, keys);
@@ -406,21 +406,31 @@ queue_add(struct queue *queue, const struct envelope *envelope)
     arena_done(&arena);
 }
 
+void
+queue_expect(void *arg, uint64_t messages)
+{
+    struct queue *queue = arg;
+
+    pthread_mutex_lock(&queue->lock);
+    schedule_reserve(&queue->schedule, (size_t)messages);
+    pthread_mutex_unlock(&queue->lock);
+}
+
 /* A message of the spool on its way into the schedule. */
 struct found {
     struct envelope envelope;
     struct progress progress;
+    bool has_progress;
     str *keys; /* NULL: it is left alone. */
 };
 
 static void
-read_found(struct queue *queue, const struct spool_entry *entry, struct arena *arena,
-           struct found *found)
+read_found(struct queue *queue, const struct config *config, const struct spool_entry *entry,
+           struct arena *arena, struct found *found)
 {
     char id[MSGID_TEXT_SIZE + 1];
     enum err e = envelope_decode(entry->envelope, arena, &found->envelope);
 
-    found->keys = NULL;
     if (e) {
         msgid_format(entry->id, id);
         log_error(
@@ -429,24 +439,43 @@ read_found(struct queue *queue, const struct spool_entry *entry, struct arena *a
         return;
     }
     found->envelope.id = entry->id;
-    if (entry->note.len == 0) {
-        e = progress_init(&found->progress, arena, found->envelope.recipient_count, clock_now());
-    } else if (progress_decode(entry->note, arena, &found->progress) ||
-               found->progress.recipient_count != found->envelope.recipient_count) {
-        msgid_format(entry->id, id);
-        log_error("message %s: its progress cannot be read; its recipients are tried again", id);
-        e = progress_init(&found->progress, arena, found->envelope.recipient_count, clock_now());
+    if (entry->note.len > 0) {
+        found->has_progress = progress_decode(entry->note, arena, &found->progress) == OK &&
+                              found->progress.recipient_count == found->envelope.recipient_count;
+        if (!found->has_progress) {
+            msgid_format(entry->id, id);
+            log_error("message %s: its progress cannot be read; its recipients are tried again",
+                      id);
+        }
     }
-    if (e)
-        return;
-    found->keys = choose_keys(queue, &found->envelope, &found->progress, arena);
+    found->keys = choose_keys(queue, config, &found->envelope,
+                              found->has_progress ? &found->progress : NULL, arena);
     must(found->keys);
+}
+
+/* Under the lock. */
+static void
+add_found(struct queue *queue, const struct found *found, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (found[i].keys)
+            schedule_foresee(&queue->schedule, found[i].envelope.id, found[i].keys[0]);
+    for (size_t i = 0; i < count; i++) {
+        const struct found *one = &found[i];
+        struct schedule_message *message =
+            one->keys ? add_message(queue, &one->envelope,
+                                    one->has_progress ? &one->progress : NULL, one->keys)
+                      : NULL;
+        if (message)
+            (void)schedule_message_release(&queue->schedule, message);
+    }
 }
 
 void
 queue_found(void *arg, const struct spool_entry *entries, size_t count)
 {
     struct queue *queue = arg;
+    const struct config *config = queue_config(queue);
     struct found *found = calloc(count, sizeof(*found));
     struct arena arena;
 
@@ -454,19 +483,13 @@ queue_found(void *arg, const struct spool_entry *entries, size_t count)
     /* They may be many, each as large as it can be. */
     arena_init(&arena, count * ATTEMPT_ARENA_MAX);
     for (size_t i = 0; i < count; i++)
-        read_found(queue, &entries[i], &arena, &found[i]);
+        read_found(queue, config, &entries[i], &arena, &found[i]);
     pthread_mutex_lock(&queue->lock);
-    for (size_t i = 0; i < count; i++) {
-        struct schedule_message *message =
-            found[i].keys
-                ? add_message(queue, &found[i].envelope, &found[i].progress, found[i].keys)
-                : NULL;
-        if (message)
-            (void)schedule_message_release(&queue->schedule, message);
-    }
+    add_found(queue, found, count);
     pthread_mutex_unlock(&queue->lock);
     arena_done(&arena);
     free(found);
+    config_unref(config);
 }
 
 /* --- Out. */

@@ -42,6 +42,7 @@ struct queue_options {
 
 enum err queue_new(const struct queue_options *options, struct queue **queue, struct why *why);
 /* For spool_open(): ARG is the queue.  From any thread. */
+void queue_expect(void *arg, uint64_t messages);
 void queue_found(void *arg, const struct spool_entry *entries, size_t count);
 /* Begins to deliver, on all loops. */
 WAITS enum err queue_start(struct queue *queue, struct spool *spool, struct why *why);

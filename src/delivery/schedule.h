@@ -263,6 +263,9 @@ struct schedule_message *schedule_add(struct schedule *schedule, const struct sc
 void schedule_add_row(struct schedule *schedule, struct schedule_message *message, uint32_t index,
                       str target, const struct schedule_start *start, instant now);
 void schedule_skip_row(struct schedule *schedule, struct schedule_message *message, uint32_t index);
+/* ID with a row for TARGET is added soon, after others: what that will touch is asked for from
+ * memory, so that the wait is shared.  Changes nothing. */
+void schedule_foresee(const struct schedule *schedule, msgid id, str target);
 struct schedule_message *schedule_find(const struct schedule *schedule, msgid id);
 /* Walks all messages: *at = NULL begins. */
 struct schedule_message *schedule_next_message(const struct schedule *schedule,

@@ -79,6 +79,14 @@ schedule_reserve(struct schedule *schedule, size_t message_count)
         rebuild(schedule, count);
 }
 
+void
+schedule_foresee(const struct schedule *schedule, msgid id, str target)
+{
+    if (schedule->slot_count > 0)
+        __builtin_prefetch(&schedule->slots[hash_of(id) & (schedule->slot_count - 1)]);
+    map_foresee(&schedule->targets, target);
+}
+
 /* The index of the slot that has ID, or SIZE_MAX. */
 static size_t
 find_slot(const struct schedule *schedule, msgid id)

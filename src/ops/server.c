@@ -52,7 +52,7 @@ enum {
     RELOADS_MAX = 4096, /* After so many the old snapshots stand in the way: restart. */
     MAILBOXES_OPEN_MAX = 256,
     PATH_SIZE = 1024,
-    FOUND_THREADS = 4, /* That fill the queue at the start. */
+    FOUND_THREADS_MAX = 4, /* That fill the queue at the start. */
 };
 
 #define LOCK_POLL      MILLISECONDS(10)
@@ -266,7 +266,8 @@ open_spool(struct server *server, const struct config *config, struct why *why)
         .inline_max = config->store.body_file_over,
         .free_bytes_min = config->store.free_space_min,
         .inline_flush = server->simulated,
-        .found_threads = FOUND_THREADS,
+        .expect = queue_expect,
+        .found_threads = (unsigned)MIN(MAX(sysconf(_SC_NPROCESSORS_ONLN), 1), FOUND_THREADS_MAX),
     };
     enum err e = data_path(config, "spool", path, why);
 

@@ -36,9 +36,10 @@ enum {
 /* clang-format on */
 
 struct spool_options {
-    const char *dir;         /* Made when it is missing; its parent must exist. */
-    size_t segment_bytes;    /* 0: 64 MiB.  A commit larger than one segment is ERR_LIMIT. */
-    size_t inline_max;       /* 0: 256 KiB.  Larger bodies go to a file of their own. */
+    const char *dir;      /* Made when it is missing; its parent must exist. */
+    size_t segment_bytes; /* 0: 64 MiB.  A commit larger than one segment is ERR_LIMIT. */
+    size_t inline_max;    /* 0: 256 KiB.  Larger bodies go to a file of their own. */
+    void (*expect)(void *arg, uint64_t messages); /* NULL, or called before FOUND. */
     unsigned found_threads;  /* 0: one.  Threads that may be in FOUND at once. */
     size_t opening_memory;   /* 0: 512 MiB.  For envelopes and notes while opening: with less than
                               * they need it takes longer. */

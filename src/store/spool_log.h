@@ -350,9 +350,9 @@ void index_add(struct spool *spool, const struct segment *segment, const char *h
                str note);
 /* SEGMENT was closed in order. */
 void index_write(struct spool *spool, const struct segment *segment);
-/* An index as it is in its file; BYTES are the records. */
+/* An index, or a segment, as it is in its file; BYTES are what matters. */
 struct index_map {
-    const char *file;
+    const char *file; /* NULL: nothing. */
     const char *bytes;
     size_t size; /* Of the file. */
 };
@@ -407,6 +407,7 @@ struct kept *keeping_room(struct keeping *keeping, struct spool *spool, uint32_t
                           uint32_t spared);
 /* Who is to be told what is live. */
 struct telling {
+    void (*expect)(void *arg, uint64_t messages);
     void (*found)(void *arg, const struct spool_entry *entries, size_t count);
     void *arg;
     unsigned threads;

@@ -268,6 +268,8 @@ read_log(struct spool *spool, const struct telling *telling, struct why *why)
         e = replay_segments(spool, &findings, telling->found ? &keeping : NULL, why);
     if (!e)
         e = take_stock(spool, why);
+    if (!e && telling->expect)
+        telling->expect(telling->arg, spool->stats.messages);
     if (!e && telling->found)
         tell_all(spool, &findings, &keeping, telling);
     if (!e)
@@ -368,7 +370,7 @@ spool_open(const struct spool_options *options,
            void (*found)(void *arg, const struct spool_entry *entries, size_t count), void *arg,
            struct spool **opened, struct why *why)
 {
-    struct telling telling = { found, arg, options->found_threads };
+    struct telling telling = { options->expect, found, arg, options->found_threads };
     struct spool *spool;
     enum err e;
 

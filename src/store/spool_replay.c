@@ -23,7 +23,8 @@
 #include <string.h>
 
 enum {
-    READ_AHEAD = 2
+    READ_AHEAD = 2,
+    READ_PIECE = 1 << 20
 };
 
 /* A segment, or its index, in memory, and a walk through it. */
@@ -31,7 +32,6 @@ struct source {
     struct spool *spool;
     const struct segment *segment;
     struct index_map map;
-    char *bytes; /* Of a segment without an index. */
     bool indexed;
     uint64_t limit;     /* Of its bytes. */
     uint64_t end;       /* Of an indexed segment. */
@@ -53,8 +53,6 @@ static void
 source_done(struct source *source)
 {
     index_unmap(source->spool, &source->map);
-    free(source->bytes);
-    source->bytes = NULL;
 }
 
 static void
@@ -98,7 +96,7 @@ source_next(struct source *source)
         return index_next(source);
     source->hole = source->at;
     for (uint64_t at = source->at; at + RECORD_HEAD_SIZE <= source->limit; at += 8) {
-        const char *bytes = source->bytes + at;
+        const char *bytes = source->map.bytes + at;
         uint64_t body;
         if (!record_head_is_like(bytes) ||
             !record_head_decode(bytes, segment->epoch, segment->salt, (uint32_t)(at / 8),
@@ -116,18 +114,26 @@ source_next(struct source *source)
     return false;
 }
 
+/* All of the segment, mapped once it is seen to be readable. */
 static enum err
-load(struct spool *spool, const struct segment *segment, char **bytes)
+load(struct spool *spool, const struct segment *segment, struct index_map *map)
 {
-    size_t got;
-    enum err e;
+    size_t size = (size_t)segment->size;
+    char *piece = malloc(READ_PIECE);
+    uint64_t at = 0;
+    enum err e = OK;
 
-    *bytes = malloc((size_t)segment->size + 1);
-    must(*bytes);
-    e = spool->disk->read(spool->disk, segment->file, *bytes, (size_t)segment->size, 0, false,
-                          &got);
-    if (!e && got < segment->size)
-        memset(*bytes + got, 0, (size_t)segment->size - got);
+    must(piece);
+    while (!e && at < size) {
+        size_t part = MIN(size - (size_t)at, (size_t)READ_PIECE);
+        e = spool_read(spool, segment->file, piece, part, at, false);
+        at += part;
+    }
+    free(piece);
+    if (!e && size)
+        e = spool->disk->map(spool->disk, segment->file, size, &map->file);
+    map->bytes = map->file;
+    map->size = size;
     return e;
 }
 
@@ -183,7 +189,7 @@ source_open(struct spool *spool, const struct findings *findings, const struct s
      * are in the page cache.  They are made durable before anything is built on them. */
     e = successor || !first ? OK : spool->disk->settle(spool->disk, segment->file);
     if (!e)
-        e = load(spool, segment, &source->bytes);
+        e = load(spool, segment, &source->map);
     if (e) {
         source_done(source);
         return e;
@@ -325,7 +331,7 @@ report_hole(struct source *source, uint64_t start, uint64_t end)
     }
     source->spool->stats.damaged++;
     quarantine_bytes(source->spool, source->segment->epoch, start,
-                     (str){ source->bytes + start, (size_t)(end - start) });
+                     (str){ source->map.bytes + start, (size_t)(end - start) });
 }
 
 /* Record by record, out of an index. */
@@ -355,7 +361,8 @@ replay_raw(struct source *source, struct segment *segment, struct kept *kept)
         if (!source->good && source->record >= source->torn_from)
             continue;
         replay_record(source);
-        index_add(spool, segment, source->bytes + source->record, source->envelope, source->note);
+        index_add(spool, segment, source->map.bytes + source->record, source->envelope,
+                  source->note);
         if (kept)
             keep_record(source, kept);
     }
