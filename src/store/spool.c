@@ -147,6 +147,7 @@ struct getting {
     struct entry entry;
     const struct segment *segment;
     const struct segment *note_segment;
+    uint64_t body_size;
     struct fresh *fresh;
     struct message_text text;
     enum err result;
@@ -177,6 +178,7 @@ get_begin(struct getting *g, msgid id)
     entry = find_live(g->spool, id);
     if (entry) {
         g->entry = *entry;
+        g->body_size = entry_body_size(entry);
         g->segment = segment_pin(g->spool, entry->base);
         g->note_segment = entry->note.slot ? segment_pin(g->spool, entry->note) : NULL;
     }
@@ -208,7 +210,7 @@ spool_get(struct spool *spool, msgid id, struct arena *arena, str *envelope, str
         (note && !arena_copy(arena, g.text.note, note)))
         g.result = ERR_LIMIT;
     else if (body_size)
-        *body_size = g.entry.body_size;
+        *body_size = g.body_size;
     if (g.fresh)
         fresh_give_back(spool, g.fresh);
     free(g.text.block);

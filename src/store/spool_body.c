@@ -199,10 +199,10 @@ find_body(struct spool *spool, struct opening *o)
         return ERR_NOT_FOUND;
     if (entry->damaged)
         return ERR_CORRUPT;
-    o->body->size = entry->body_size;
+    o->body->size = entry_body_size(entry);
     o->base = entry->base;
-    o->file = entry->file;
-    if (!o->file && entry->body_size > BODY_CACHED_MAX) {
+    o->file = entry_file_number(entry);
+    if (!o->file && o->body->size > BODY_CACHED_MAX) {
         must(entry->readers < UINT16_MAX);
         entry->readers++;
         o->body->counted = true;

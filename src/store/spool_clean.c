@@ -165,10 +165,13 @@ find_candidates(struct spool *spool, uint32_t slot, struct candidate *candidates
         spool->clean_at = spool->clean_at + 1 < table_end(spool) ? spool->clean_at + 1 : 0;
         if (!entry || !touches(entry, slot))
             continue;
-        candidates[count++] =
-            (struct candidate){ entry->id,          entry->base, entry->note,
-                                entry->body_size,   entry->file, entry->base_bytes,
-                                entry->note_version };
+        candidates[count++] = (struct candidate){ entry->id,
+                                                  entry->base,
+                                                  entry->note,
+                                                  entry_body_size(entry),
+                                                  entry_file_number(entry),
+                                                  entry->base_bytes,
+                                                  entry->note_version };
         bytes += entry->base_bytes + entry->note_bytes;
     }
     pthread_mutex_unlock(&spool->lock);

@@ -210,8 +210,8 @@ entry_remove(struct spool *spool, struct entry *entry)
     }
     segment_count(spool, entry->base, entry->base_bytes, -1);
     segment_count(spool, entry->note, entry->note_bytes, -1);
-    if (entry->file)
-        unlink_add(spool, entry->file);
+    if (entry->has_file)
+        unlink_add(spool, entry_file_number(entry));
     table_remove(spool, entry);
 }
 
@@ -515,8 +515,7 @@ apply_message(struct spool *spool, const struct record *record)
         must(!entry);
         entry = table_insert(spool, record->head.id);
         entry->state = ENTRY_LIVE;
-        entry->body_size = record->head.body_size;
-        entry->file = record->head.file;
+        entry_set_body(entry, record->head.file, record->head.body_size);
         spool->stats.messages++;
     } else {
         segment_count(spool, entry->base, entry->base_bytes, -1);

@@ -66,13 +66,21 @@ enum entry_state {
     ENTRY_GONE,    /* Forgotten; somebody still reads its body. */
 };
 
-/* One message in memory, 64 bytes. */
+/* Of a body in a file of its own. */
+struct entry_file {
+    uint64_t number;
+    uint64_t size;
+};
+
+/* One message in memory, 56 bytes. */
 struct entry {
     msgid id;
     struct place base;
     struct place note;
-    uint64_t body_size;
-    uint64_t file; /* Number of the body's own file; 0: the body is in the record. */
+    union {
+        struct entry_file *file; /* When has_file. */
+        uint64_t inline_size;    /* The body is in the record. */
+    };
     uint32_t base_bytes;
     uint32_t note_bytes;
     uint32_t note_version;
@@ -80,8 +88,9 @@ struct entry {
     uint8_t state; /* enum entry_state; 0: a free place. */
     bool damaged : 1;
     bool moving : 1;
+    bool has_file : 1;
 };
-static_assert(sizeof(struct entry) == 64, "the memory budget of a message");
+static_assert(sizeof(struct entry) == 56, "the memory budget of a message");
 
 struct shard_slot {
     uint32_t tag;   /* Of the id's hash. */
@@ -280,6 +289,10 @@ struct entry *table_find(struct spool *spool, msgid id);
 struct entry *table_insert(struct spool *spool, msgid id); /* State is set by the caller. */
 void table_remove(struct spool *spool, struct entry *entry);
 /* Walks: numbers below table_end(), NULL where there is none. */
+/* The body of an entry: FILE 0 means that it is in the record. */
+void entry_set_body(struct entry *entry, uint64_t file, uint64_t size);
+uint64_t entry_file_number(const struct entry *entry);
+uint64_t entry_body_size(const struct entry *entry);
 uint32_t table_end(const struct spool *spool);
 struct entry *table_at(struct spool *spool, uint32_t number);
 void table_done(struct spool *spool);

@@ -152,8 +152,8 @@ count_entry(struct spool *spool, struct entry *entry, void *arg)
     segment_count(spool, entry->base, entry->base_bytes, 1);
     segment_count(spool, entry->note, entry->note_bytes, 1);
     spool->stats.messages++;
-    if (entry->file)
-        numbers_add(arg, entry->file);
+    if (entry->has_file)
+        numbers_add(arg, entry_file_number(entry));
 }
 
 static bool
@@ -163,13 +163,13 @@ body_is_whole(struct spool *spool, const struct entry *entry)
     uint64_t size = 0;
     int file;
 
-    spool_path(spool, path, "/bodies/%016" PRIx64, entry->file);
+    spool_path(spool, path, "/bodies/%016" PRIx64, entry_file_number(entry));
     if (spool->disk->open(spool->disk, path, DISK_READ, &file))
         return false;
     if (spool->disk->size(spool->disk, file, &size))
         size = 0;
     spool->disk->close(spool->disk, file);
-    return size >= entry->body_size;
+    return size >= entry_body_size(entry);
 }
 
 static void
@@ -177,11 +177,11 @@ check_body(struct spool *spool, struct entry *entry, void *)
 {
     char text[MSGID_TEXT_SIZE + 1];
 
-    if (!entry->file || body_is_whole(spool, entry))
+    if (!entry->has_file || body_is_whole(spool, entry))
         return;
     msgid_format(entry->id, text);
     log_error("spool: the body of message %s is missing (bodies/%016" PRIx64 ")", text,
-              entry->file);
+              entry_file_number(entry));
     entry->damaged = true;
     spool->stats.bodies_missing++;
 }

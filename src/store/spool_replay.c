@@ -211,8 +211,7 @@ replay_message(struct source *source, struct entry *entry)
         entry->state = ENTRY_LIVE;
     }
     entry->damaged = !source->good || head->flags & RECORD_DAMAGED;
-    entry->body_size = head->body_size;
-    entry->file = head->file;
+    entry_set_body(entry, head->file, head->body_size);
     entry->base = (struct place){ source->segment->slot, head->at };
     entry->base_bytes = (uint32_t)record_size(head);
     if (head->version >= entry->note_version) {

@@ -162,6 +162,41 @@ place_give_back(struct spool *spool, uint32_t at)
     spool->chunks[number] = NULL;
 }
 
+static void
+drop_file(struct entry *entry)
+{
+    if (entry->has_file)
+        free(entry->file);
+    entry->has_file = false;
+    entry->inline_size = 0;
+}
+
+void
+entry_set_body(struct entry *entry, uint64_t file, uint64_t size)
+{
+    drop_file(entry);
+    if (!file) {
+        entry->inline_size = size;
+        return;
+    }
+    entry->file = malloc(sizeof(*entry->file));
+    must(entry->file);
+    *entry->file = (struct entry_file){ file, size };
+    entry->has_file = true;
+}
+
+uint64_t
+entry_file_number(const struct entry *entry)
+{
+    return entry->has_file ? entry->file->number : 0;
+}
+
+uint64_t
+entry_body_size(const struct entry *entry)
+{
+    return entry->has_file ? entry->file->size : entry->inline_size;
+}
+
 struct entry *
 table_find(struct spool *spool, msgid id)
 {
@@ -207,6 +242,7 @@ table_remove(struct spool *spool, struct entry *entry)
     uint32_t hole = (uint32_t)(slot - shard->slots);
 
     must(slot->entry && entry_at(spool, slot->entry - 1) == entry);
+    drop_file(entry);
     place_give_back(spool, slot->entry - 1);
     for (uint32_t i = after(shard, hole); shard->slots[i].entry; i = after(shard, i)) {
         uint32_t home = home_of(shard, shard->slots[i].tag);
@@ -243,6 +279,11 @@ table_done(struct spool *spool)
 {
     for (size_t i = 0; i < SHARDS; i++)
         free(spool->shards[i].slots);
+    for (uint32_t number = 0; number < table_end(spool); number++) {
+        struct entry *entry = table_at(spool, number);
+        if (entry)
+            drop_file(entry);
+    }
     for (uint32_t i = 0; i < spool->chunk_count; i++)
         free(spool->chunks[i]);
     free(spool->chunks);

@@ -174,7 +174,7 @@ tell_alone(struct teller *teller, struct entry *entry)
     const struct telling *telling = teller->all->telling;
     const struct segment *segment = spool->by_slot[entry->base.slot];
     const struct segment *note_segment = entry->note.slot ? spool->by_slot[entry->note.slot] : NULL;
-    struct spool_entry told = { .id = entry->id, .body_size = entry->body_size };
+    struct spool_entry told = { .id = entry->id, .body_size = entry_body_size(entry) };
     struct message_text text = {};
 
     if (message_read_text(spool, segment, entry->base, note_segment, entry->note, false, &text))
@@ -190,7 +190,7 @@ static void
 tell_entry(struct teller *teller, struct entry *entry)
 {
     struct spool_entry told = { .id = entry->id,
-                                .body_size = entry->body_size,
+                                .body_size = entry_body_size(entry),
                                 .damaged = entry->damaged };
     str none;
 
