@@ -158,6 +158,7 @@ struct config_delivery {
     unsigned hosts_max; /* MX hosts and addresses that one attempt tries. */
     unsigned smtp_port;
     duration next_address_timeout; /* The same while another address is still to be tried. */
+    duration busy_connect_timeout; /* The same while others wait for connections. */
     enum relay_tls tls;
     enum ip_wish ip;
     bool prefer_ipv6; /* What `ip` means where it is auto. */

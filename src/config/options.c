@@ -179,6 +179,7 @@ const struct option options[] = {
     DELIVERY(expire_bounce, DURATION, "5d", LIVE, MILLISECONDS(10), DAYS(60), NULL, "After this time a bounce is given up."),
     DELIVERY(connect_timeout, DURATION, "30s", LIVE, MILLISECONDS(10), HOURS(1), NULL, "How long a connection may take to be made."),
     DELIVERY(next_address_timeout, DURATION, "10s", LIVE, MILLISECONDS(10), HOURS(1), NULL, "How long a connection may take to be made while another address of the way is still to be tried."),
+    DELIVERY(busy_connect_timeout, DURATION, "5s", LIVE, MILLISECONDS(10), HOURS(1), NULL, "How long a connection may take to be made while other sites wait for theirs and a quarter of connections_max is in use."),
     DELIVERY(greeting_timeout, DURATION, "5m", LIVE, MILLISECONDS(10), HOURS(1), NULL, "How long we wait for a greeting."),
     DELIVERY(command_timeout, DURATION, "5m", LIVE, MILLISECONDS(10), HOURS(1), NULL, "How long we wait for the answer to a command."),
     DELIVERY(data_timeout, DURATION, "3m", LIVE, MILLISECONDS(10), HOURS(1), NULL, "How long one block of a message may take to leave."),

@@ -151,6 +151,24 @@ fill_options(struct attempt *a, const struct route_host *host, struct smtp_clien
     return read_password(a, relay->password_file, &options->password);
 }
 
+/* How long a host may take to answer: hosts that are silent keep slots, and with many of them
+ * others would wait for nothing. */
+static duration
+connect_timeout(struct attempt *a, bool is_last)
+{
+    const struct config_delivery *delivery = &a->runner->config->delivery;
+    struct queue *queue = a->runner->queue;
+    duration timeout = delivery->connect_timeout;
+    bool is_busy;
+
+    pthread_mutex_lock(&queue->lock);
+    is_busy = schedule_is_busy(&queue->schedule);
+    pthread_mutex_unlock(&queue->lock);
+    if (!is_last)
+        timeout = MIN(timeout, delivery->next_address_timeout);
+    return is_busy ? MIN(timeout, delivery->busy_connect_timeout) : timeout;
+}
+
 WAITS enum err
 attempt_fill_options(struct attempt *a, const struct route_host *host, bool is_last,
                      struct smtp_client_options *options)
@@ -159,9 +177,8 @@ attempt_fill_options(struct attempt *a, const struct route_host *host, bool is_l
 
     if (!e)
         e = choose_egress(a, options);
-    if (!is_last)
-        options->timeouts.connect =
-            MIN(options->timeouts.connect, a->runner->config->delivery.next_address_timeout);
+    if (!e)
+        options->timeouts.connect = connect_timeout(a, is_last);
     return e;
 }
 

@@ -192,6 +192,41 @@ a_dead_site_delays_only_its_own_mail(void)
     in_world(story_dead, plain_config);
 }
 
+enum {
+    SILENT_DOMAINS = 40
+};
+
+static const char few_connections_config[] = "server { hostname here.example; }\n"
+                                             "delivery { connections_max 8; }\n";
+
+static void
+story_many_dead(struct world *world)
+{
+    struct hop *hop = hop_at(world, 0, "198.51.100.1");
+
+    for (unsigned i = 0; i < SILENT_DOMAINS; i++) {
+        char domain[64], host[64], to[64], addr[64];
+        (void)snprintf(domain, sizeof(domain), "silent%u.example", i);
+        (void)snprintf(host, sizeof(host), "mx.silent%u.example", i);
+        (void)snprintf(to, sizeof(to), "bob@silent%u.example", i);
+        (void)snprintf(addr, sizeof(addr), "203.0.113.%u", 1 + i);
+        dns(domain, DNS_MX, 10, host);
+        dns(host, DNS_A, 0, addr);
+        sim_network_fault(addr_of(addr), SIM_FAULT_SILENT);
+        post(world, "me@sender.example", to, 0);
+    }
+    post(world, "me@sender.example", "bob@there.example", 0);
+    /* With 30 s for each, 8 at a time, its turn would come after two minutes. */
+    sim_advance(SECONDS(35));
+    CHECK(hop->transactions == 1);
+}
+
+static void
+silent_sites_do_not_keep_all_connections(void)
+{
+    in_world(story_many_dead, few_connections_config);
+}
+
 static void
 story_second_host(struct world *world)
 {
@@ -546,6 +581,7 @@ main(void)
     RUN(nobody_is_told_of_what_has_no_sender_or_is_a_report);
     RUN(a_temporary_refusal_is_tried_again_ever_more_rarely);
     RUN(a_dead_site_delays_only_its_own_mail);
+    RUN(silent_sites_do_not_keep_all_connections);
     RUN(the_next_host_takes_what_the_first_does_not);
     RUN(a_late_message_is_reported_and_one_whose_time_is_over_returned);
     RUN(without_an_answer_to_the_dot_it_is_sent_again);

@@ -311,6 +311,9 @@ bool schedule_is_crowded(const struct schedule *schedule, const struct schedule_
 /* More slots of SITE are in use than it has by now: who has one without a connection should give it
  * up, or it would knock again at once where it was just told that there are too many. */
 bool schedule_site_is_over(const struct schedule *schedule, const struct schedule_site *site);
+/* Sites wait to be begun with, and a good part of the slots is in use: nobody should keep one for
+ * long who only waits. */
+bool schedule_is_busy(const struct schedule *schedule);
 
 /* TARGET belongs to the site named KEY, reached from SOURCE ("": the usual one): its ready rows go
  * there. */

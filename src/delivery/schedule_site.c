@@ -23,6 +23,7 @@
 #include <stdlib.h>
 
 enum {
+    BUSY_PART = 4,         /* Of the slots. */
     SITE_START = 4,        /* Connections to a site of which nothing is known. */
     CODE_RESERVE_PART = 50 /* Codes may use one in so many connections more. */
 };
@@ -350,6 +351,12 @@ others_wait(const struct schedule_group *group, const struct schedule_site *site
 {
     return !list_is_empty(&group->waiting) &&
            (group->waiting.next != &site->wait || group->waiting.prev != &site->wait);
+}
+
+bool
+schedule_is_busy(const struct schedule *schedule)
+{
+    return schedule->running >= schedule->limits.slots / BUSY_PART && schedule_has_work(schedule);
 }
 
 bool
