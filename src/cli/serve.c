@@ -9,6 +9,7 @@
 
 #include "config/config.h"
 #include "ops/control_call.h"
+#include "ops/programs.h"
 #include "ops/sandbox.h"
 #include "ops/server.h"
 #include "ops/supervisor.h"
@@ -84,6 +85,46 @@ confine(const struct config *config, struct why *why)
     return e;
 }
 
+static void
+add_program(const struct relay_target *target, str *commands, size_t *count)
+{
+    if (target->kind == RELAY_PIPE && *count < PROGRAMS_COMMANDS_MAX)
+        commands[(*count)++] = target->path;
+}
+
+/* Before the server gives up its rights: the process that runs programs, if the configuration names
+ * any. */
+static int
+start_programs(void *arg)
+{
+    const struct config *first = arg;
+    struct config_problems problems = { 0 };
+    struct config *config = NULL;
+    str *commands = calloc(PROGRAMS_COMMANDS_MAX, sizeof *commands);
+    struct why why = { "" };
+    size_t count = 0;
+    int fd = 0;
+
+    if (config_load(first->path.ptr, &config, &problems))
+        config = config_ref(first);
+    config_problems_done(&problems);
+    for (size_t i = 0; commands && i < config->route_count; i++) {
+        add_program(&config->routes[i].to, commands, &count);
+        add_program(&config->routes[i].fallback, commands, &count);
+    }
+    if (commands) {
+        add_program(&config->relay.to, commands, &count);
+        add_program(&config->relay.fallback, commands, &count);
+    }
+    if (count && programs_start(commands, count, config->server.program_user.ptr, &fd, &why)) {
+        log_error("%s", why.text);
+        fd = 0;
+    }
+    free(commands);
+    config_unref(config);
+    return fd;
+}
+
 /* In the server process. */
 static int
 serve(const struct supervisor_child *child, void *arg)
@@ -97,6 +138,7 @@ serve(const struct supervisor_child *child, void *arg)
         .socket_count = child->socket_count,
         .notify_fd = child->notify_fd,
         .wait_for_data = child->taking_over,
+        .programs = child->helper,
     };
     struct why why = { "" };
     enum err e = OK;
@@ -189,6 +231,7 @@ run_serve(struct call *call)
             .argv = words,
             .trial = trial,
             .serve = serve,
+            .start_helper = start_programs,
             .arg = (void *)call->config,
         };
 

@@ -50,6 +50,7 @@ struct config_server {
     str data_dir;
     str user;
     str postmaster;
+    str program_user;
     unsigned loops; /* 0: one for each core. */
     bool sandbox;
 };
@@ -150,6 +151,7 @@ struct config_delivery {
     duration command_timeout;
     duration data_timeout;  /* Between two blocks of a message. */
     duration final_timeout; /* For the answer to the final dot. */
+    duration program_timeout;
     duration idle_time;     /* How long a connection is kept for the next message. */
     unsigned connections_max;
     unsigned site_connections_max;

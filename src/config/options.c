@@ -104,6 +104,7 @@ const struct option options[] = {
     SERVER(data_dir, PATH, "/var/lib/outpost", RESTART, 0, 0, NULL, "Where spool, mailboxes, directory and control socket live."),
     SERVER(user, TEXT, "outpost", RESTART, 0, 0, NULL, "The system account to which the server changes when started as root."),
     SERVER(postmaster, ADDRESS, "", LIVE, 0, 0, NULL, "Who is named in bounces; postmaster@hostname when not set."),
+    SERVER(program_user, TEXT, "nobody", RESTART, 0, 0, NULL, "The system account whose rights the programs of pipe: routes get when the server is started as root."),
     SERVER(loops, INTEGER, "0", RESTART, 0, 256, NULL, "Threads that serve; 0 means one for each core."),
     SERVER(sandbox, BOOL, "on", RESTART, 0, 0, NULL, "Whether the server shuts itself in with seccomp and Landlock."),
 
@@ -184,6 +185,7 @@ const struct option options[] = {
     DELIVERY(command_timeout, DURATION, "5m", LIVE, MILLISECONDS(10), HOURS(1), NULL, "How long we wait for the answer to a command."),
     DELIVERY(data_timeout, DURATION, "3m", LIVE, MILLISECONDS(10), HOURS(1), NULL, "How long one block of a message may take to leave."),
     DELIVERY(final_timeout, DURATION, "10m", LIVE, MILLISECONDS(10), HOURS(2), NULL, "How long we wait for the answer to a message's end; RFC 5321 wants 10 minutes, for a hurry here makes duplicates."),
+    DELIVERY(program_timeout, DURATION, "5m", LIVE, MILLISECONDS(10), HOURS(2), NULL, "How long a program of a pipe: route may run before it is killed."),
     DELIVERY(idle_time, DURATION, "2s", LIVE, 0, MINUTES(5), NULL, "How long a connection waits for a next message before it is closed."),
     DELIVERY(connections_max, INTEGER, "1000", LIVE, 1, 1000000, NULL, "Outgoing connections at a time."),
     DELIVERY(site_connections_max, INTEGER, "20", LIVE, 1, 100000, NULL, "Outgoing connections to one site, that is one set of MX hosts, at a time."),

@@ -96,5 +96,7 @@ struct smtp_deliver_by attempt_by(const struct attempt *a, instant now);
 /* The RELAYED_* bits of a delivery. */
 uint8_t attempt_relayed(const struct attempt *a);
 
+/* program.c: the whole attempt, where a program is the next hop.  ERR_CANCELLED, ERR_LIMIT. */
+WAITS enum err program_deliver(struct attempt *a);
 /* http.c: the whole attempt, where a web service is the next hop.  ERR_CANCELLED, ERR_LIMIT. */
 WAITS enum err http_deliver(struct attempt *a);

@@ -114,6 +114,16 @@ load(struct attempt *a)
     return e;
 }
 
+WAITS static enum err
+deliver_out(struct attempt *a)
+{
+    if (a->route.kind == ROUTE_RELAY && relay_is_http(&a->route.relay))
+        return http_deliver(a);
+    if (a->route.kind == ROUTE_RELAY && a->route.relay.kind == RELAY_PIPE)
+        return program_deliver(a);
+    return deliver_remote(a);
+}
+
 WAITS static void
 run_attempt(struct attempt *a)
 {
@@ -144,8 +154,7 @@ run_attempt(struct attempt *a)
         return;
     case ROUTE_MX:
     case ROUTE_RELAY:
-        e = a->route.kind == ROUTE_RELAY && relay_is_http(&a->route.relay) ? http_deliver(a)
-                                                                           : deliver_remote(a);
+        e = deliver_out(a);
         return_untried(a);
         return;
     }

@@ -37,6 +37,7 @@ struct queue_options {
     struct mailstore *mailstore;
     struct events *events; /* NULL: none. */
     const char *rules_path; /* Of the standing rules; NULL: they are kept in memory only. */
+    int programs; /* Who runs programs (delivery/program.h); 0: nobody. */
     bool simulated;         /* The addresses of this machine are not ours. */
 };
 

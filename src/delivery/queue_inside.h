@@ -60,6 +60,7 @@ struct queue {
     struct mailstore *mailstore;
     struct events *events;
     struct tls_context *tls_context;
+    int programs; /* 0: nobody runs programs. */
     struct sasl *sasl;
     struct standing *standing;
     struct endpoint *own_endpoints;

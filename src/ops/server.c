@@ -63,6 +63,7 @@ enum {
 struct server {
     char *config_path;
     bool simulated;
+    int programs;
     int notify_fd;
     int lock;
     instant started_at;
@@ -257,6 +258,7 @@ open_spool(struct server *server, const struct config *config, struct why *why)
         .mailstore = services->mailboxes,
         .events = services->events,
         .simulated = server->simulated,
+        .programs = server->programs,
     };
     char path[PATH_SIZE];
     char rules_path[PATH_SIZE];
@@ -438,6 +440,7 @@ server_start(const struct server_options *options, struct server **server, struc
     made->lock = -1;
     made->notify_fd = options->notify_fd;
     made->simulated = options->simulated;
+    made->programs = options->programs;
     made->started_at = clock_now();
     made->config_path = options->config_path ? str_dup(str_from(options->config_path)) : NULL;
     atomic_store(&made->services.config, config_ref(options->config));

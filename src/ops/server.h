@@ -33,6 +33,7 @@ struct server_options {
     bool simulated;          /* Listeners on the simulated network; sockets are ignored. */
     const struct server_socket *sockets; /* Bound by the supervisor. */
     size_t socket_count;
+    int programs; /* Who runs programs: ops/programs.h; 0: nobody. */
     int notify_fd;                /* Where "ready" and the like are written; -1: nowhere. */
     bool wait_for_data;           /* Another process may be about to leave the data: wait. */
     const _Atomic(bool) *give_up; /* When it becomes true that wait ends; may be NULL. */

@@ -370,7 +370,7 @@ adopt_servers(struct supervisor *supervisor)
 
 /* In the child: what a server must have before it runs, and nothing of ours beside. */
 static void
-become_server(struct supervisor *supervisor, pid_t parent, int channel)
+become_server(struct supervisor *supervisor, pid_t parent, int channel, int *helper)
 {
     struct rlimit files;
     struct why why;
@@ -389,6 +389,8 @@ become_server(struct supervisor *supervisor, pid_t parent, int channel)
         (void)!setrlimit(RLIMIT_NOFILE, &files);
     }
     unsetenv("NOTIFY_SOCKET");
+    if (supervisor->options->start_helper)
+        *helper = supervisor->options->start_helper(supervisor->options->arg);
     if (sandbox_drop_to_user(supervisor->options->user, &why)) {
         log_error("%s", why.text);
         _exit(EX_NOUSER);
@@ -427,7 +429,7 @@ start_server(struct supervisor *supervisor)
         };
 
         close(pair[0]);
-        become_server(supervisor, parent, pair[1]);
+        become_server(supervisor, parent, pair[1], &child.helper);
         exit(supervisor->options->serve(&child, supervisor->options->arg));
     }
     close(pair[1]);

@@ -27,6 +27,7 @@ struct supervisor_child {
     size_t socket_count;
     int notify_fd;    /* Lines to the supervisor: supervisor_say(). */
     bool taking_over; /* An older server is still running. */
+    int helper;       /* What options.start_helper() gave. */
 };
 
 struct supervisor_options {
@@ -38,6 +39,8 @@ struct supervisor_options {
     /* The server: runs in a process of its own, with the supervisor's signals blocked; what it
      * returns is the exit code. */
     int (*serve)(const struct supervisor_child *child, void *arg);
+    /* In that process, while it still has our rights: a descriptor for SERVE, or 0.  NULL: none. */
+    int (*start_helper)(void *arg);
     void *arg;
     duration backoff; /* Before the first restart; doubles up to 15 s.  0: 100 ms. */
 };
