@@ -146,22 +146,14 @@ static void
 print_cluster(void *arg, const struct json *row)
 {
     struct output *out = arg;
-    str place = json_get_text(row, "place"), doing = json_get_text(row, "doing");
+
     struct buf line;
 
     buf_init(&line, 8192);
     buf_addf(&line, "%lld  %.*s", (long long)json_get_int(row, "count"),
              STR_ARG(str_head(json_get_text(row, "reason"), 300)));
     output_paragraph(out, 0, true, buf_str(&line));
-    buf_clear(&line);
-    buf_addf(&line, "%.*s; the oldest came at %.*s", STR_ARG(json_get_text(row, "query")),
-             STR_ARG(json_get_text(row, "since")));
-    if (place.len)
-        buf_addf(&line, "; %lld at %.*s", (long long)json_get_int(row, "place_count"),
-                 STR_ARG(place));
-    if (doing.len)
-        buf_addf(&line, ", which is %.*s", STR_ARG(doing));
-    output_paragraph(out, 2, true, buf_str(&line));
+    output_paragraph(out, 2, true, json_get_text(row, "summary"));
     if (json_get_text(row, "advice").len)
         output_paragraph(out, 2, true, json_get_text(row, "advice"));
     print_commands(out, json_get(row, "commands"));

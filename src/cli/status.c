@@ -30,6 +30,30 @@ print_restricted(struct output *out, const struct json *restricted)
                     STR_ARG(json_get_text(at, "address")), STR_ARG(json_get_text(at, "free_at")));
 }
 
+/* Receivers that take less than there is, and rules. */
+static void
+print_outgoing(struct output *out, const struct json *document)
+{
+    const struct json *throttled = json_get(document, "throttled");
+    int64_t rules = json_get_int(document, "rules"), all = json_get_int(document, "troubles");
+    struct buf line;
+
+    buf_init(&line, 4096);
+    if (rules)
+        output_line(out, "rules: %lld stand%s; see outpost rule list", (long long)rules,
+                    rules == 1 ? "s" : "");
+    if (all)
+        output_line(out, "slow or silent receivers: %lld; see outpost queue clusters",
+                    (long long)all);
+    for (const struct json *at = throttled ? throttled->first : NULL; at; at = at->next) {
+        buf_clear(&line);
+        buf_addf(&line, "%.*s: %lld wait; %.*s", STR_ARG(json_get_text(at, "query")),
+                 (long long)json_get_int(at, "waiting"), STR_ARG(json_get_text(at, "state")));
+        output_paragraph(out, 2, true, buf_str(&line));
+    }
+    buf_done(&line);
+}
+
 /* What needs a human, in words. */
 static void
 print_trouble(struct output *out, const struct json *document)
@@ -59,6 +83,7 @@ print_status(struct output *out, const struct json *document)
     output_line(out, "queue: %s messages for %s recipients, %s ready, %s connections to %s sites",
                 n(queue, "messages", a), n(queue, "recipients", b), n(queue, "ready", c),
                 n(queue, "connections", d), n(queue, "sites", e));
+    print_outgoing(out, document);
     output_line(out, "today: %s accepted, %s rejected, %s delivered, %s deferred, %s bounced",
                 n(today, "accepted", a), n(today, "rejected", b), n(today, "delivered", c),
                 n(today, "deferred", d), n(today, "bounced", e));

@@ -107,7 +107,10 @@ teach(struct attempt *a, const struct lesson *lesson, instant now)
 
     if (verdict->site == SITE_NOTHING)
         return 0;
-    reason = str_from(lesson->result->text);
+    if (!arena_printf(&a->runner->arena, &reason, "%u %s%s%s", lesson->result->code,
+                      lesson->result->enhanced, lesson->result->enhanced[0] ? " " : "",
+                      lesson->result->text))
+        reason = str_from(lesson->result->text);
     if (verdict->site == SITE_BACK_OFF || verdict->retry_named) {
         schedule_site_pause(schedule, site, scope, now + verdict->site_for, reason);
         return now + verdict->site_for;

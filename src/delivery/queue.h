@@ -158,7 +158,8 @@ struct queue_recipient {
     str enhanced;
     str text;
     str remote;
-    str why; /* One sentence: what it waits for, and until when. */
+    str wait; /* One sentence: what it waits for, and until when. */
+    str why;  /* The same with the last answer. */
 };
 
 struct queue_entry {
@@ -257,6 +258,18 @@ struct shape_group {
 WAITS enum err queue_shape(struct queue *queue, const struct queue_query *query, enum shape_by by,
                            struct arena *arena, struct shape_group **groups, size_t *count);
 
+/* Providers and sites that take no mail at the moment, or less than there is, those for which most
+ * waits first, at most MAX of them; *ALL: how many there are. */
+struct queue_trouble {
+    str place; /* "provider:google", for a query. */
+    str state; /* "provider google takes about 100 messages in 1h ...; next at ..." */
+    uint64_t waiting;
+};
+enum err queue_troubles(struct queue *queue, size_t max, struct arena *arena,
+                        struct queue_trouble **troubles, size_t *count, uint64_t *all);
+/* Standing rules in force. */
+size_t queue_rule_count(struct queue *queue);
+
 /* Recipients that wait for the same reason: an answer, a pause, a throttle, a rule. */
 enum {
     CLUSTERS_MAX = 1000, /* What is in none of them is counted as "(others)". */
@@ -270,7 +283,8 @@ struct queue_cluster {
     uint64_t count;
     instant since; /* The oldest message's acceptance. */
     instant next;  /* The next attempt of one of them; 0: not known. */
-    str place;     /* The provider or site with the most of them, */
+    str summary; /* In one sentence: how to find them, where most of them wait, since when. */
+    str place;   /* The provider or site with the most of them, */
     uint64_t place_count;
     uint64_t places; /* and how many there are, up to CLUSTER_PLACES. */
     str doing;       /* What the engine does about it; may be empty. */

@@ -229,8 +229,20 @@ fill_recipient(struct queue *queue, struct arena *arena, const struct message_vi
         .enhanced = progress->enhanced,
         .text = progress->text,
         .remote = progress->remote,
-        .why = asked.len ? asked : queue_sentence(queue, arena, row, progress),
+        .wait = asked.len ? asked : queue_sentence(queue, arena, row),
     };
+}
+
+/* For a list: with the last answer behind it. */
+static void
+fill_why(struct arena *arena, struct queue_recipient *to)
+{
+    bool answered = str_eq(str_from(to->state), S("scheduled")) && to->text.len > 0;
+
+    if (!answered || !arena_printf(arena, &to->why, "%.*s The last attempt failed: %.*s%s%.*s",
+                                   STR_ARG(to->wait), STR_ARG(to->remote),
+                                   to->remote.len ? ": " : "", STR_ARG(to->text)))
+        to->why = to->wait;
 }
 
 static enum err
@@ -258,6 +270,7 @@ fill_entry(struct queue *queue, struct arena *arena, const struct message_view *
     for (uint32_t i = 0; i < view->row_count; i++) {
         bool this_one = queue_row_matches(view, query, i, now);
         fill_recipient(queue, arena, view, i, this_one, &entry->recipients[i]);
+        fill_why(arena, &entry->recipients[i]);
         *matches = *matches || this_one;
     }
     return OK;

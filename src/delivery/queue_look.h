@@ -65,7 +65,7 @@ void candidates_done(struct candidates *found);
 /* The class of an answer at PROVIDER (empty: nobody known). */
 enum reply_class queue_class(const struct shaping *shaping, str provider, uint16_t code,
                              str enhanced, str text);
-/* What keeps SITE, and its own reason. */
+/* What SITE, its provider or our source said last, while it is not well; else nothing. */
 str queue_site_reason(const struct schedule_site *site);
 /* ERR_NOT_FOUND when it has left meanwhile, ERR_CORRUPT, ERR_LIMIT. */
 WAITS enum err queue_look_at(struct queue *queue, const struct shaping *shaping, msgid id,
@@ -73,8 +73,19 @@ WAITS enum err queue_look_at(struct queue *queue, const struct shaping *shaping,
 /* Others on this loop do not wait for a long queue to be looked through: at every COUNT. */
 WAITS void queue_share_core(size_t count);
 
+/* "421 4.7.28 Too much" begins with a code and an enhanced code, or has none of them. */
+void queue_split_answer(str text, uint16_t *code, str *enhanced);
+
+/* standing_sweep.c.  What is ready and concerned by the new rule ID, if it holds or suspends,
+ * leaves its turn. */
+WAITS void standing_sweep(struct queue *queue, const struct standing_rule *rule, uint32_t id);
+
 /* queue_why.c */
 extern const char *const queue_state_names[];
 /* One sentence: what the row waits for, and until when. */
-str queue_sentence(struct queue *queue, struct arena *arena, const struct row_view *row,
-                   const struct recipient_progress *progress);
+str queue_sentence(struct queue *queue, struct arena *arena, const struct row_view *row);
+/* What SITE is doing, in a few words; false when it is well.  Under the lock. */
+bool queue_site_state(const struct schedule *schedule, const struct schedule_site *site,
+                      instant now, struct buf *buf);
+/* "provider:google", or "site:mx.example.org"; false past the arena's ceiling. */
+bool queue_place_words(struct arena *arena, str provider, str site, str *words);

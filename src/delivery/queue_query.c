@@ -484,10 +484,31 @@ queue_provider_of(const struct schedule_site *site)
 str
 queue_site_reason(const struct schedule_site *site)
 {
-    for (unsigned i = 0; i < SCOPE_COUNT; i++)
-        if (site->groups[i] && site->groups[i]->reason && site->groups[i]->reason[0])
-            return str_from(site->groups[i]->reason);
+    for (unsigned i = 0; i < SCOPE_COUNT; i++) {
+        const struct schedule_group *group = site->groups[i];
+        bool well = !group || (!group->rate && !group->failures && !group->strikes &&
+                               group->paused_until == 0);
+        if (!well && group->reason && group->reason[0])
+            return str_from(group->reason);
+    }
     return S("");
+}
+
+void
+queue_split_answer(str text, uint16_t *code, str *enhanced)
+{
+    uint64_t number;
+    str first, second;
+
+    *code = 0;
+    *enhanced = S("");
+    if (!str_split(text, ' ', &first, &text) || first.len != 3 || !str_to_u64(first, &number) ||
+        number < 400 || number > 599)
+        return;
+    *code = (uint16_t)number;
+    (void)str_split(text, ' ', &second, &text);
+    if (second.len >= 5 && second.len <= 11 && second.ptr[1] == '.')
+        *enhanced = second;
 }
 
 enum reply_class

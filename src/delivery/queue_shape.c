@@ -270,30 +270,6 @@ shape_view(struct counting *c, const struct message_view *view, uint32_t index)
     add_to_shape(c, name, view->envelope.received_at);
 }
 
-/* What a site is doing at the moment, in a few words; nothing when it is well. */
-static bool
-site_state(const struct schedule *schedule, const struct schedule_site *site, instant now,
-           struct buf *buf)
-{
-    struct schedule_wait wait;
-
-    buf_clear(buf);
-    schedule_site_why(schedule, site, now, &wait);
-    if (wait.kind == WAIT_RATE || wait.kind == WAIT_PAUSE) {
-        buf_addf(buf, "%s; %s at ", wait.text, wait.kind == WAIT_RATE ? "next" : "again");
-        if (wait.until > now)
-            queue_put_when(buf, wait.until, now);
-        else
-            buf_add(buf, S("any moment"));
-    } else if (site->own.limit < schedule->limits.site_slots && site->own.reason) {
-        buf_addf(buf, "slowed to %u connection%s (%s)", site->own.limit,
-                 site->own.limit == 1 ? "" : "s", site->own.reason);
-    } else {
-        return false;
-    }
-    return true;
-}
-
 /* Says of each site that is not well what it is doing, where SLOT_OF says that somebody wants to
  * know it. */
 static void
@@ -311,7 +287,7 @@ note_states(struct counting *c, str *(*slot_of)(struct counting *c, str place))
         str provider = queue_provider_of(site);
         bool by_provider = c->by == SHAPE_PROVIDER && provider.len > 0;
         str *slot = slot_of(c, by_provider ? provider : str_from(site->key));
-        if (slot && slot->len == 0 && site_state(schedule, site, c->now, &buf) &&
+        if (slot && slot->len == 0 && queue_site_state(schedule, site, c->now, &buf) &&
             !arena_copy(c->arena, buf_str(&buf), slot))
             c->full = true;
     }
@@ -439,10 +415,12 @@ reason_of_wait(const struct row_view *row, struct reason *reason)
         reason->advice = ADVICE_CLASS;
         return;
     }
-    if (row->wait.kind == WAIT_RATE) {
+    if (row->wait.kind == WAIT_RATE || row->reason.len) {
         (void)snprintf(reason->key, sizeof(reason->key), "rate %016llx",
                        (unsigned long long)str_hash(first));
-        (void)snprintf(reason->text, sizeof(reason->text), "throttled: %s", row->wait.text);
+        (void)snprintf(reason->text, sizeof(reason->text), "throttled: %.*s%s%.*s",
+                       STR_ARG(str_head(first, 100)), " said ",
+                       STR_ARG(str_head(row->reason, 400)));
         (void)snprintf(reason->words, sizeof(reason->words), "state:ready %s:%.*s",
                        row->provider.len ? "provider" : "site", STR_ARG(str_head(first, 200)));
         reason->advice = ADVICE_THROTTLED;
@@ -548,6 +526,12 @@ tally_of_state(struct counting *c, const struct row_view *row, msgid id)
     tally->advice = reason.advice;
     tally->reply_class = queue_class(c->left.shaping, row->provider, 0, S(""), row->reason);
     tally->rule = reason.rule;
+    if (reason.advice == ADVICE_THROTTLED) {
+        str enhanced;
+        queue_split_answer(row->reason, &tally->code, &enhanced);
+        if (!arena_copy(c->arena, enhanced, &tally->enhanced))
+            c->full = true;
+    }
     tally->cluster.class = str_from(reply_class_name(tally->reply_class));
     if (!arena_copy(c->arena, str_from(reason.text), &tally->cluster.reason) ||
         !arena_copy(c->arena, str_from(reason.words), &tally->cluster.words) ||
@@ -680,6 +664,36 @@ find_main_place(struct tally *tally, str *words)
 }
 
 static void
+summarize(struct counting *c, struct queue_cluster *cluster)
+{
+    struct buf buf;
+
+    buf_init(&buf, 4096);
+    buf_addf(&buf, "%.*s", STR_ARG(cluster->words));
+    if (cluster->place.len)
+        buf_addf(&buf, "; %llu at %.*s%s", (unsigned long long)cluster->place_count,
+                 STR_ARG(cluster->place),
+                 cluster->places > 1 && cluster->places < CLUSTER_PLACES ? ", the others elsewhere"
+                 : cluster->places > 1 ? ", the others at many places"
+                                       : "");
+    if (cluster->since) {
+        buf_add(&buf, S("; the oldest came "));
+        queue_put_duration(&buf, c->now - cluster->since);
+        buf_add(&buf, S(" ago"));
+    }
+    if (cluster->next > c->now) {
+        buf_add(&buf, S("; the next one goes at "));
+        queue_put_when(&buf, cluster->next, c->now);
+    }
+    buf_add(&buf, S("."));
+    if (cluster->doing.len)
+        buf_addf(&buf, " What we do: %.*s.", STR_ARG(cluster->doing));
+    if (!arena_copy(c->arena, buf_str(&buf), &cluster->summary))
+        c->full = true;
+    buf_done(&buf);
+}
+
+static void
 finish_tally(struct counting *c, struct tally *tally)
 {
     struct queue_cluster *cluster = &tally->cluster;
@@ -735,8 +749,10 @@ queue_clusters(struct queue *queue, const struct queue_query *query, struct aren
         note_doings(&c, list, *count);
     if (sorted) {
         qsort(list, *count, sizeof(*list), compare_clusters);
-        for (size_t i = 0; i < *count; i++)
+        for (size_t i = 0; i < *count; i++) {
             sorted[i] = ((struct tally *)list[i])->cluster;
+            summarize(&c, &sorted[i]);
+        }
     }
     if (!e && (c.full || !sorted))
         e = ERR_LIMIT;

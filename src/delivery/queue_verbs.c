@@ -308,7 +308,9 @@ consider(struct act *act, const struct queue_query *query, msgid id)
             continue;
         chosen[i] = would_act(act->action, &view.rows[i]) && way_after(act, &view, i, &keys[i]);
         any = any || chosen[i];
-        act->skipped += view.rows[i].state == ROW_RUNNING;
+        /* What is wanted now and under way already is no failure. */
+        act->skipped +=
+            view.rows[i].state == ROW_RUNNING && act->action->verb != QUEUE_RETRY;
         act->count += act->action->dry_run && chosen[i];
     }
     if (any && !act->action->dry_run)

@@ -121,7 +121,10 @@ static void
 put_ready(struct buf *buf, const struct row_view *row, instant now)
 {
     if (row->wait.kind == WAIT_NOTHING) {
-        buf_addf(buf, "It is about to go to %.*s.", STR_ARG(row->site));
+        buf_addf(buf, "It is about to go to %.*s", STR_ARG(row->site));
+        if (row->reason.len)
+            buf_addf(buf, ", which said a while ago: %.*s", STR_ARG(row->reason));
+        buf_add(buf, S("."));
         return;
     }
     buf_addf(buf, "It waits: %s", row->wait.text);
@@ -155,17 +158,14 @@ put_state(struct queue *queue, struct buf *buf, const struct row_view *row, inst
 }
 
 str
-queue_sentence(struct queue *queue, struct arena *arena, const struct row_view *row,
-               const struct recipient_progress *progress)
+queue_sentence(struct queue *queue, struct arena *arena, const struct row_view *row)
 {
     str text = S("");
     struct buf buf;
 
     buf_init(&buf, STORY_MAX);
     put_state(queue, &buf, row, clock_now());
-    if (row->state == ROW_SCHEDULED && progress->text.len)
-        buf_addf(&buf, " The last attempt failed: %.*s%s%.*s", STR_ARG(progress->remote),
-                 progress->remote.len ? ": " : "", STR_ARG(progress->text));
+
     if (!arena_copy(arena, buf_str(&buf), &text))
         text = S("");
     buf_done(&buf);
@@ -207,6 +207,7 @@ struct place {
     unsigned running;
     unsigned limit;
     struct schedule_wait wait;
+    char reason[200]; /* What it said last, when it is not well. */
     uint64_t waiting; /* At the site, or the whole provider. */
 };
 
@@ -235,6 +236,8 @@ find_place(struct queue *queue, const struct queue_recipient *to, struct place *
         place->running = site->own.running;
         place->limit = site->own.limit;
         schedule_site_why(&queue->schedule, site, clock_now(), &place->wait);
+        (void)snprintf(place->reason, sizeof(place->reason), "%.*s",
+                       STR_ARG(queue_site_reason(site)));
         for (size_t at = 0; map_next(&queue->schedule.targets, &at, &key, &value);) {
             const struct schedule_target *other = value;
             if (is_same_place(other->site, site))
@@ -264,8 +267,8 @@ put_place(struct buf *buf, const struct queue_recipient *to, const struct place 
 }
 
 /* What concerns all that waits for the same place: "provider:google", "site:mx.example.org". */
-static bool
-place_words(struct arena *arena, str provider, str site, str *words)
+bool
+queue_place_words(struct arena *arena, str provider, str site, str *words)
 {
     str first;
 
@@ -282,7 +285,7 @@ case_of(const struct queue_recipient *to, const struct place *place, enum reply_
         return ADVICE_RULE;
     if (str_eq(str_from(to->state), S("held")))
         return ADVICE_HELD;
-    if (place->wait.kind == WAIT_RATE)
+    if (place->wait.kind == WAIT_RATE || (place->reason[0] && place->wait.kind != WAIT_PAUSE))
         return ADVICE_THROTTLED;
     return class == CLASS_NONE ? ADVICE_NONE : ADVICE_CLASS;
 }
@@ -304,7 +307,7 @@ queue_tell(struct queue *queue, const struct queue_entry *entry, const struct qu
     msgid_format(entry->id, id);
     find_place(queue, to, &place);
     buf_init(&buf, STORY_MAX);
-    buf_add(&buf, to->why);
+    buf_add(&buf, to->wait);
     put_answer(&buf, to, reply_class_name(class), now);
     put_place(&buf, to, &place, now);
     buf_add(&buf, S(" It goes back to its sender at "));
@@ -315,13 +318,15 @@ queue_tell(struct queue *queue, const struct queue_entry *entry, const struct qu
     if (to->text.len)
         cluster_format(cluster_id(to->code, to->enhanced, to->text), story->cluster);
     fits = arena_copy(arena, buf_str(&buf), &story->text) &&
-           place_words(arena, to->provider, to->site, &advice.place);
+           queue_place_words(arena, to->provider, to->site, &advice.place);
     buf_done(&buf);
     advice.id = str_from(id);
     advice.rule = to->rule;
     advice.address = to->address;
     advice.code = to->code;
     advice.enhanced = to->enhanced;
+    if (!to->code)
+        queue_split_answer(str_from(place.reason), &advice.code, &advice.enhanced);
     fits = fits && advice_give(case_of(to, &place, class), class, &advice, arena, &story->advice,
                                story->commands, &story->command_count);
     return fits ? OK : ERR_LIMIT;

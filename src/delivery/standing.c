@@ -329,6 +329,12 @@ standing_is_empty(const struct standing *standing)
     return standing->count == 0;
 }
 
+size_t
+standing_count(const struct standing *standing)
+{
+    return standing->count;
+}
+
 bool
 standing_match(struct standing *standing, const struct standing_facts *facts, instant now,
                struct standing_verdict *verdict)
@@ -343,6 +349,7 @@ standing_match(struct standing *standing, const struct standing_facts *facts, in
         verdict->kind = found->rule.kind;
         verdict->rule = found->rule.id;
         verdict->until = found->rule.until;
+        verdict->names_lane = found->rule.values[FACT_LANE].len > 0;
         copy_text(verdict->reason, sizeof(verdict->reason), found->rule.reason);
         copy_text(verdict->route, sizeof(verdict->route), found->rule.route);
     }

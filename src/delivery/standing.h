@@ -76,6 +76,7 @@ struct standing_verdict {
     enum standing_kind kind;
     uint32_t rule;
     instant until;
+    bool names_lane;
     char reason[STANDING_REASON_MAX + 1];
     char route[STANDING_ROUTE_MAX + 1];
 };
@@ -87,6 +88,7 @@ enum err standing_open(const struct disk *disk, const char *path, instant now,
 void standing_free(struct standing *standing); /* NULL is fine. */
 
 bool standing_is_empty(const struct standing *standing);
+size_t standing_count(const struct standing *standing);
 /* The rule that decides about FACTS at NOW, if there is one. */
 bool standing_match(struct standing *standing, const struct standing_facts *facts, instant now,
                     struct standing_verdict *verdict);

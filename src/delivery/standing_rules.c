@@ -11,6 +11,7 @@
 
 #include "base/must.h"
 #include "delivery/attempt.h"
+#include "delivery/queue_look.h"
 #include "mail/lane.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
@@ -151,6 +152,9 @@ move(struct obeying *o, struct schedule_row *row)
 static bool
 slow(struct obeying *o, struct schedule_row *row)
 {
+    /* A code does not wait behind a newsletter, unless the rule is about codes. */
+    if (o->a->envelope.lane == LANE_CODE && !o->verdict.names_lane)
+        return false;
     /* Its slot has come. */
     if (row->rule == o->verdict.rule && row->due <= o->now)
         return false;
@@ -333,6 +337,9 @@ queue_rule_add(struct queue *queue, const struct standing_rule *rule, uint32_t *
 {
     enum err e = standing_add(queue->standing, rule, clock_now(), id, why);
 
+    if (!e)
+        standing_sweep(queue, rule, *id);
+
     queue_wake_after(queue);
     return e;
 }
@@ -359,6 +366,12 @@ queue_rule_list(struct queue *queue, struct arena *arena, struct standing_rule *
                 size_t *count)
 {
     return standing_list(queue->standing, arena, rules, count);
+}
+
+size_t
+queue_rule_count(struct queue *queue)
+{
+    return standing_count(queue->standing);
 }
 
 enum err

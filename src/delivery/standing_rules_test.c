@@ -194,6 +194,30 @@ a_slow_rule_lets_one_transaction_go_at_a_time(void)
 }
 
 static void
+story_sweep(struct world *world)
+{
+    struct hop *hop = hop_at(world, 0, "198.51.100.1");
+
+    hop->greets_421 = true;
+    for (unsigned i = 0; i < 5; i++)
+        post(world, "me@sender.example", "bob@there.example", 0);
+    sim_advance(SECONDS(5));
+    for (unsigned i = 0; i < 5; i++)
+        post(world, i ? "me@sender.example" : "ann@else.example", "carl@there.example", 0);
+    sim_advance(SECONDS(1));
+    CHECK(in_state(world, "state:ready to:carl") == 5);
+    rule(world, STANDING_HOLD, FACT_SENDER, "@sender.example");
+    CHECK(in_state(world, "state:ready to:carl") == 1 && in_state(world, "state:held to:carl") == 4);
+    CHECK(in_state(world, "rule:1") >= 4);
+}
+
+static void
+a_new_rule_takes_at_once_what_is_ready(void)
+{
+    in_world(story_sweep, plain_config);
+}
+
+static void
 story_engine(struct world *world)
 {
     struct standing_rule *rules;
@@ -228,6 +252,7 @@ main(void)
     RUN(a_rule_returns_mail_with_its_reason);
     RUN(a_rule_moves_mail_to_another_next_hop);
     RUN(a_slow_rule_lets_one_transaction_go_at_a_time);
+    RUN(a_new_rule_takes_at_once_what_is_ready);
     RUN(the_engine_prolongs_the_rule_that_it_made);
     return check_end();
 }

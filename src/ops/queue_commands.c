@@ -464,6 +464,7 @@ put_cluster(struct control_call *call, const struct queue_cluster *cluster)
     put_text(writer, "place", cluster->place);
     json_put_int(writer, "place_count", (int64_t)cluster->place_count);
     json_put_int(writer, "places", (int64_t)cluster->places);
+    put_text(writer, "summary", cluster->summary);
     put_text(writer, "doing", cluster->doing);
     put_text(writer, "advice", cluster->advice);
     put_text(writer, "sample", cluster->sample);

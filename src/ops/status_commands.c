@@ -15,7 +15,8 @@
 
 enum {
     EXPLANATION_MAX = 64 * 1024,
-    RESTRICTED_MAX = 1000
+    RESTRICTED_MAX = 1000,
+    TROUBLES_SHOWN = 5
 };
 
 struct restricted {
@@ -127,6 +128,32 @@ put_today(struct json_writer *writer, struct events *events)
     json_end_object(writer);
 }
 
+/* What an operator should know of the mail that goes out. */
+static enum err
+put_outgoing(struct control_call *call, struct json_writer *writer)
+{
+    struct queue_trouble *troubles;
+    size_t count;
+    uint64_t all;
+    enum err e =
+        queue_troubles(call->context->queue, TROUBLES_SHOWN, &call->arena, &troubles, &count, &all);
+
+    if (e)
+        return e;
+    json_put_int(writer, "rules", (int64_t)queue_rule_count(call->context->queue));
+    json_put_int(writer, "troubles", (int64_t)all);
+    json_begin_array(writer, "throttled");
+    for (size_t i = 0; i < count; i++) {
+        json_begin_object(writer, NULL);
+        json_put_text(writer, "query", troubles[i].place);
+        json_put_int(writer, "waiting", (int64_t)troubles[i].waiting);
+        json_put_text(writer, "state", troubles[i].state);
+        json_end_object(writer);
+    }
+    json_end_array(writer);
+    return OK;
+}
+
 static enum err
 run_status(struct control_call *call)
 {
@@ -134,6 +161,7 @@ run_status(struct control_call *call)
     struct server *server = call->context->server;
     struct json_writer *writer = control_document_begin(call);
     uint64_t dropped = events_dropped(call->context->events);
+    enum err e;
 
     json_put_text(writer, "version", S(OUTPOST_VERSION));
     json_put_text(writer, "hostname", config->server.hostname);
@@ -144,6 +172,9 @@ run_status(struct control_call *call)
     json_put_text(writer, "data", config->server.data_dir);
     put_doors(writer, server);
     put_queue(writer, call->context->queue);
+    e = put_outgoing(call, writer);
+    if (e)
+        return control_failed(call, e);
     put_spool(writer, server_spool(server));
     put_today(writer, call->context->events);
     put_restricted(call, writer);
