@@ -323,7 +323,10 @@ attempt_send_again(struct attempt *a, enum err *e)
     a->results = all + kept;
     a->count = count;
     a->result_count = 0;
-    *e = attempt_send(a, &fresh_wanted);
+    if (attempt_keeps_time(a))
+        *e = attempt_send(a, &fresh_wanted);
+    else
+        a->result_count = 0;
     /* Whoever got no answer here keeps the one from before. */
     for (size_t i = a->result_count; i < count; i++)
         a->results[i] = again[i];

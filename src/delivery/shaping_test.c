@@ -115,7 +115,7 @@ static const struct sample samples[] = {
     { "apple", 421, "4.7.0", "me.com Error: too many errors", "rate_limited", "slow" },
     { "apple", 550, "5.1.1", "<eve@icloud.com>: user does not exist", "invalid_recipient", "" },
     { "apple", 550, "5.7.1", "[CS01] Message rejected due to local policy. Please visit https://support.apple.com/en-us/HT204137", "spam_block", "slow" },
-    { "apple", 554, "5.7.1", "[HM08] Message rejected due to local policy. Please visit https://support.apple.com/en-us/HT204137", "ip_or_domain_block", "back_off" },
+    { "apple", 554, "5.7.1", "[HM08] Message rejected due to local policy. Please visit https://support.apple.com/en-us/HT204137", "ip_or_domain_block", "slow" },
     { "apple", 550, "5.7.1", "Your message was rejected due to example.org's DMARC policy.", "auth_fail", "" },
     { "apple", 550, "5.7.1", "Your email was rejected due to having a domain present in the Spamhaus DBL -- see https://www.spamhaus.org/dbl/", "spam_block", "" },
     { "apple", 552, "5.2.2", "<eve@icloud.com>: user is over quota", "mailbox_full", "" },
