@@ -49,7 +49,8 @@
 
 enum {
     PARTS_PER_RECORD = 5,
-    ZERO_AHEAD = 256 << 10
+    ZERO_AHEAD = 256 << 10,
+    ZERO_BELOW = 64 << 10
 };
 
 void
@@ -465,7 +466,8 @@ group_sync_bodies(struct spool *spool, const struct record_list *group)
 }
 
 /* Zeros for the next COUNT bytes and more, in a file that is new.  Allocated blocks that were never
- * written cost the sync a change of the file's extents: a write of its own, or a journal's. */
+ * written cost the sync a change of the file's extents: a write of its own, or a journal's.  That is
+ * dearer than zeros where little is written at once, and cheaper where much is. */
 static enum err
 zero_ahead(struct spool *spool, struct segment *segment, uint64_t count)
 {
@@ -475,6 +477,10 @@ zero_ahead(struct spool *spool, struct segment *segment, uint64_t count)
 
     if (until <= segment->zeroed)
         return OK;
+    if (count >= ZERO_BELOW) {
+        segment->zeroed = until;
+        return OK;
+    }
     until = MIN(until + ZERO_AHEAD, segment->size);
     while (!e && segment->zeroed < until) {
         size_t size = (size_t)MIN(until - segment->zeroed, (uint64_t)sizeof(zeros));
