@@ -32,6 +32,8 @@ static const duration burst_ends = MINUTES(10); /* Without a message for so long
 static const duration probe_first = SECONDS(1);
 static const duration probe_last = MINUTES(15);
 static const duration probe_lost = MINUTES(1); /* Without an answer. */
+/* Codes ask earlier; but where asking may be what keeps it closed, they wait like the others. */
+static const duration code_hurries = MINUTES(1);
 static const duration scale_max = HOURS(1);
 static const duration credit_min = MILLISECONDS(20);
 static const duration hold_first = SECONDS(30);
@@ -103,10 +105,12 @@ history_mark(struct history *history, instant now)
     history->totals[history->count++] = history->total;
 }
 
+/* One more.  BLOCKED: the silence before it was not for want of messages, and belongs to the burst.
+ */
 static void
-history_add(struct history *history, instant now)
+history_add(struct history *history, bool blocked, instant now)
 {
-    if (now - history->last > burst_ends)
+    if (!blocked && now - history->last > burst_ends)
         history->count = 0;
     if (history->count == 0 || now - history->at[history->count - 1] >= mark_every)
         history_mark(history, now);
@@ -140,7 +144,7 @@ schedule_rate_opens(const struct schedule_rate *rate, bool is_code, instant now)
         instant opens = rate->opens_at;
         if (rate->probing)
             opens = rate->probed_at + probe_lost;
-        else if (is_code)
+        else if (is_code && rate->wait < code_hurries)
             opens = MIN(opens, rate->closed_at + MAX(probe_first, rate->wait / 8));
         return MAX(now, opens);
     }
@@ -262,7 +266,7 @@ rate_grow(struct schedule_rate *rate, instant now)
 static void
 rate_succeeded(struct schedule_rate *rate, instant now)
 {
-    history_add(&rate->history, now);
+    history_add(&rate->history, rate->closed, now);
     if (rate->closed && rate->probing)
         rate_reopen(rate, now);
     else if (!rate->closed && rate->interval > 0)

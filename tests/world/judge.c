@@ -17,7 +17,7 @@ enum {
     LEARNING_WINDOWS = 3, /* A quarter of an hour, or */
     LEARNING_PERIODS = 3, /* so many of the receiver's own, if that is longer. */
     LEARNING_PENALTIES = 4,
-    LEARNING_GROWTH = 9,
+    LEARNING_GROWTH = 15,
     REFUSED_ONE_IN = 20, /* Attempts of a window may be refused for a limit, */
     REFUSED_FREE = 2,    /* and so many more, for windows with few attempts. */
     REACHED_LEAST = 90,  /* Of what is allowed, in a hundred. */
@@ -456,6 +456,13 @@ print_kind(size_t index, const struct kind_tally *kind, FILE *out)
     fprintf(out, "\n");
 }
 
+/* Who punishes the question itself cannot be asked what he allows. */
+static bool
+is_judged(size_t kind)
+{
+    return kind != KIND_RATE_PUNISHES;
+}
+
 void
 tally_print(const struct tally *tally, bool verbose, FILE *out)
 {
@@ -468,8 +475,10 @@ tally_print(const struct tally *tally, bool verbose, FILE *out)
                      "twentieth refused; "
                      "connections above the cap.\n");
     for (size_t i = 0; i < KIND_COUNT; i++) {
-        allowed += tally->kinds[i].allowed;
-        reached += tally->kinds[i].reached;
+        if (is_judged(i)) {
+            allowed += tally->kinds[i].allowed;
+            reached += tally->kinds[i].reached;
+        }
         if (verbose)
             print_kind(i, &tally->kinds[i], out);
     }
@@ -533,8 +542,7 @@ judge_all(struct tally *tally, FILE *out)
 
     for (size_t i = 0; i < KIND_COUNT; i++) {
         const struct kind_tally *kind = &tally->kinds[i];
-        /* Who punishes the question itself cannot be asked what he allows. */
-        if (i == KIND_RATE_PUNISHES)
+        if (!is_judged(i))
             continue;
         judge_bars(kinds[i].name, kind, tally, out);
         all.reached += kind->reached;

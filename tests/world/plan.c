@@ -55,7 +55,7 @@ enum {
     BACKLOG_MINUTES = 60,
     CAP_MINUTES = 40,
     CHANGE_MINUTES = 20,
-    GROWTH_MINUTES = 30,
+    GROWTH_MINUTES = 60,
     GREAT_COUNT = 3,
     ALLOWED_LEAST = 240,    /* Messages an hour. */
     ALLOWED_SPAN = 900,
