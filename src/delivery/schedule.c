@@ -295,7 +295,8 @@ void
 schedule_row_return(struct schedule *schedule, struct schedule_row *row, instant now)
 {
     must(row->state == ROW_RUNNING && !list_holds(&row->link));
-    row->due = now;
+    /* Not later than it was: the hour that it has at least counts from then. */
+    row->due = MIN(row->due, now);
     if (row->held)
         row->state = ROW_HELD;
     else

@@ -95,6 +95,36 @@ recipients_of_one_message_go_together(void)
 }
 
 static void
+what_is_given_back_again_and_again_is_over_in_its_time(void)
+{
+    struct schedule_limits no_warning = limits;
+    struct schedule schedule;
+    struct schedule_site *site;
+    struct schedule_batch batch;
+    struct schedule_row *row = NULL;
+    instant now = T0;
+
+    no_warning.warn = 0;
+    schedule_init(&schedule, &no_warning, 1);
+    add(&schedule, 1, 7, "smtp:example.org", 1, T0);
+    site = schedule_take_site(&schedule, T0);
+    for (; now < T0 + limits.expire; now += MINUTES(30)) {
+        schedule_tick(&schedule, now);
+        CHECK(list_is_empty(&schedule.overdue));
+        CHECK(schedule_take(&schedule, site, 1, now, &batch));
+        row = first_row(&batch);
+        schedule_row_return(&schedule, row, now);
+        schedule_message_release(&schedule, batch.message);
+        schedule_target_release(&schedule, batch.target);
+    }
+    schedule_tick(&schedule, now);
+    CHECK(CONTAINER_OF(list_pop(&schedule.overdue), struct schedule_row, link) == row);
+    schedule_row_done(&schedule, row);
+    schedule_site_release(&schedule, site);
+    schedule_done(&schedule);
+}
+
+static void
 a_newsletter_delays_another_sender_by_one_message(void)
 {
     struct schedule schedule;
@@ -376,6 +406,7 @@ int
 main(void)
 {
     RUN(recipients_of_one_message_go_together);
+    RUN(what_is_given_back_again_and_again_is_over_in_its_time);
     RUN(a_newsletter_delays_another_sender_by_one_message);
     RUN(sites_take_turns_and_have_a_ceiling_of_connections);
     RUN(a_dead_site_pauses_without_delaying_others);

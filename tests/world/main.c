@@ -5,7 +5,8 @@
  * [--verbose] world --kept seeds.txt
  *
  * What a seed means beside the numbers that it draws: those that four divides have crashes, of the
- * others each fifth is lived twice, with and without the sick sites.  Start reading at main().
+ * others each fifth is lived twice, with and without the sick sites.  Each third sends from two
+ * addresses, which receivers count apart.  Start reading at main().
  */
 #include "world.h"
 
@@ -43,6 +44,7 @@ static void
 choose_troubles(struct options *options)
 {
     options->crashes = options->seed % 4 == 0 ? CRASHES : 0;
+    options->sources = options->seed % 3 == 0 ? SOURCES_MAX : 1;
     options->pair = options->crashes == 0 && options->seed % 5 == 0;
 }
 

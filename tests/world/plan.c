@@ -161,7 +161,10 @@ give_rate(struct world *world, struct site *site, unsigned allowed, duration per
     site->rate = MAX(1U, (unsigned)(allowed * period / HOURS(1)));
     site->allowed = (double)site->rate / ((double)period / SECONDS(1));
     site->latency = draw_time(world, MILLISECONDS(50), SECONDS(2));
-    site->bucket = site->rate;
+    for (unsigned i = 0; i < SOURCES_MAX; i++)
+        site->counters[i] = (struct counters){ .bucket = site->rate,
+                                               .bucket_at = world->begins,
+                                               .window_at = world->begins };
 }
 
 static void
@@ -297,11 +300,11 @@ plan_site(struct world *world, struct site *site, uint32_t number)
         .domains = 1,
         .hosts = 1 + (unsigned)(draw(world, 3) == 0),
         .latency = draw_time(world, MILLISECONDS(5), SECONDS(2)),
-        .bucket_at = world->begins,
-        .window_at = world->begins,
     };
     give_limits(world, site, allowed);
     give_troubles(world, site);
+    site->allowed *= world->options.sources;
+    site->allowed_before *= world->options.sources;
     site->backlog = backlog_of(site);
     if (site->kind == KIND_HOME)
         site->latency = MILLISECONDS(5);

@@ -28,6 +28,7 @@ struct talk {
     struct world *world;
     struct site *site;
     struct site *limits; /* The site whose limits count here: itself, or its provider's first. */
+    struct counters *counters; /* Theirs, for the address that we come from. */
     struct stream *stream;
     unsigned host;
     unsigned messages;
@@ -47,61 +48,61 @@ draw_one_in(struct world *world, unsigned n)
 }
 
 static void
-refill(struct site *site)
+refill(struct site *site, struct counters *counters)
 {
     instant now = clock_now();
 
     if (site->change_at && now >= site->change_at)
         site->rate = site->rate_after;
     if (site->fixed_windows) {
-        if (now - site->window_at >= site->period) {
-            site->window_at = now - (now - site->window_at) % site->period;
-            site->in_window = 0;
+        if (now - counters->window_at >= site->period) {
+            counters->window_at = now - (now - counters->window_at) % site->period;
+            counters->in_window = 0;
         }
         return;
     }
-    site->bucket += (double)(now - site->bucket_at) / (double)site->period * site->rate;
-    if (site->bucket > site->rate)
-        site->bucket = site->rate;
-    site->bucket_at = now;
+    counters->bucket += (double)(now - counters->bucket_at) / (double)site->period * site->rate;
+    if (counters->bucket > site->rate)
+        counters->bucket = site->rate;
+    counters->bucket_at = now;
 }
 
 /* Whoever asks while he is blocked is blocked anew. */
 static bool
-is_punished(struct site *site, bool exceeds)
+is_punished(const struct site *site, struct counters *counters, bool exceeds)
 {
     instant now = clock_now();
 
-    if (site->penalty == 0 || (!exceeds && now >= site->blocked_until))
+    if (site->penalty == 0 || (!exceeds && now >= counters->blocked_until))
         return false;
-    site->blocked_until = now + site->penalty;
+    counters->blocked_until = now + site->penalty;
     return true;
 }
 
 static bool
-rate_allows(struct site *site)
+rate_allows(struct site *site, struct counters *counters)
 {
     bool exceeds;
 
     if (site->rate == 0)
         return true;
-    refill(site);
-    exceeds = site->fixed_windows ? site->in_window >= site->rate : site->bucket < 1;
-    return !is_punished(site, exceeds) && !exceeds;
+    refill(site, counters);
+    exceeds = site->fixed_windows ? counters->in_window >= site->rate : counters->bucket < 1;
+    return !is_punished(site, counters, exceeds) && !exceeds;
 }
 
 static bool
-connects_too_often(struct site *site)
+connects_too_often(const struct site *site, struct counters *counters)
 {
     instant now = clock_now();
 
     if (site->connects_max == 0)
         return false;
-    if (now - site->connects_at >= MINUTES(1)) {
-        site->connects_at = now;
-        site->connects = 0;
+    if (now - counters->connects_at >= MINUTES(1)) {
+        counters->connects_at = now;
+        counters->connects = 0;
     }
-    return ++site->connects > site->connects_max;
+    return ++counters->connects > site->connects_max;
 }
 
 static bool
@@ -187,7 +188,7 @@ on_mail(struct talk *talk)
         return say(talk, "452 4.3.1 Insufficient system storage\r\n");
     if (site->kind == KIND_DEFERS_FIRST && talk->host == 0)
         return say(talk, "451 4.3.0 Internal trouble, try later\r\n");
-    if (rate_allows(talk->limits)) {
+    if (rate_allows(talk->limits, talk->counters)) {
         talk->has_sender = true;
         return say(talk, "250 2.1.0 Ok\r\n");
     }
@@ -273,9 +274,9 @@ charge(struct talk *talk)
 
     if (window)
         window->taken++;
-    refill(limits);
-    limits->bucket -= 1;
-    limits->in_window++;
+    refill(limits, talk->counters);
+    talk->counters->bucket -= 1;
+    talk->counters->in_window++;
     talk->site->taken++;
     talk->messages++;
 }
@@ -370,7 +371,7 @@ count_excess(struct talk *talk)
     window->attempts++;
     window->over_cap++;
     if (talk->site->cap)
-        window->excess = MAX(window->excess, talk->site->open - talk->site->cap);
+        window->excess = MAX(window->excess, talk->counters->open - talk->site->cap);
 }
 
 WAITS static void
@@ -380,7 +381,7 @@ converse(struct talk *talk)
     enum err e;
     str line;
 
-    if (site->cap && site->open > site->cap) {
+    if (site->cap && talk->counters->open > site->cap) {
         count_excess(talk);
         if (site->kind == KIND_CAP_REFUSE)
             sim_cut(talk->stream);
@@ -388,7 +389,7 @@ converse(struct talk *talk)
             e = dismiss(talk, "421 4.7.0 Too many concurrent connections from you\r\n");
         return;
     }
-    if (connects_too_often(talk->site)) {
+    if (connects_too_often(talk->site, talk->counters)) {
         count_excess(talk);
         e = dismiss(talk, "421 4.7.0 Connection rate limit exceeded\r\n");
         return;
@@ -419,6 +420,16 @@ find_host(struct talk *talk, ipaddr addr)
     talk->host = (host - ADDRESS_BASE) % HOST_STEP;
 }
 
+/* Our address ends in the number of the source, from 1. */
+static unsigned
+source_of(struct stream *stream)
+{
+    ipaddr addr = stream_peer(stream)->addr;
+    unsigned last = addr.bytes[sizeof(addr.bytes) - 1];
+
+    return last == SOURCES_MAX ? SOURCES_MAX - 1 : 0;
+}
+
 WAITS void
 receiver_serve(void *arg, struct stream *stream)
 {
@@ -427,11 +438,12 @@ receiver_serve(void *arg, struct stream *stream)
 
     find_host(&talk, stream_local(stream)->addr);
     stream_set_deadline(stream, NEVER);
-    talk.site->open++;
+    talk.counters = &talk.limits->counters[source_of(stream)];
+    talk.counters->open++;
     converse(&talk);
     e = stream_flush(stream);
     (void)e; /* Whether the last word is heard or not. */
-    talk.site->open--;
+    talk.counters->open--;
     stream_close(stream);
 }
 

@@ -33,7 +33,9 @@ enum {
 
 static const char config_text[] =
     "server { hostname here.example; }\n"
-    "delivery { connections_max 20000; expire 2d; expire_bounce 2d; }\n";
+    "source one { address 192.0.2.1 2001:db8::1; helo_name one.here.example; }\n"
+    "source two { address 192.0.2.2 2001:db8::2; helo_name two.here.example; }\n"
+    "delivery { connections_max 20000; expire 2d; expire_bounce 2d; sources %s; }\n";
 static const char message_text[] = "From: me@home.example\r\nSubject: a letter\r\n\r\nbody\r\n";
 
 /* --- The queue, which comes and goes. */
@@ -338,11 +340,14 @@ open_world(struct world *world, struct temp_dir *dir)
 {
     struct config_problems problems = {};
     struct why why = {};
+    char config[1024];
     int64_t id;
 
     temp_dir_make(dir);
     world->disk = disk_sim_new(world->options.seed);
-    must(config_parse(str_from(config_text), "world.conf", &world->config, &problems) == OK);
+    (void)snprintf(config, sizeof(config), config_text,
+                   world->options.sources == SOURCES_MAX ? "one two" : "one");
+    must(config_parse(str_from(config), "world.conf", &world->config, &problems) == OK);
     config_problems_done(&problems);
     must(accounts_open(temp_dir_file(dir, "directory.db"), &world->accounts, &why) == OK);
     must(accounts_add(world->accounts, S("ann@here.example"), S(""), &id, &why) == OK);

@@ -33,6 +33,7 @@ enum {
     ADDRESS_BASE = 0x0b000000,
     WINDOWS = 36,
     CRASHES_MAX = 6,
+    SOURCES_MAX = 2,        /* Addresses of ours. */
     SITES_MAX = 4000
 };
 /* clang-format on */
@@ -95,6 +96,18 @@ struct window {
     uint32_t excess; /* The most connections above the cap. */
 };
 
+/* What a site counts of one address of ours. */
+struct counters {
+    unsigned open;
+    double bucket;
+    instant bucket_at;
+    uint32_t in_window;
+    instant window_at;
+    instant blocked_until;
+    unsigned connects;
+    instant connects_at;
+};
+
 struct site {
     enum kind kind;
     uint32_t number;
@@ -124,14 +137,7 @@ struct site {
     unsigned backlog;              /* Letters of it, if it has one. */
     double allowed;                /* Messages a second, by these limits; 0: not measured. */
     /* What happens. */
-    unsigned open;
-    double bucket;
-    instant bucket_at;
-    uint32_t in_window;
-    instant window_at;
-    instant blocked_until;
-    unsigned connects;
-    instant connects_at;
+    struct counters counters[SOURCES_MAX];
     uint64_t taken;
     unsigned weather;  /* What network and DNS were told. */
     instant last_bulk; /* When the backlog was gone, but for those that had to wait. */
@@ -236,6 +242,7 @@ struct options {
     unsigned sites;
     unsigned recipients; /* About so many. */
     unsigned crashes;    /* At most. */
+    unsigned sources;    /* Addresses that mail leaves from; receivers count each for itself. */
     bool pair;           /* Run once more without the sick sites, to compare. */
     bool without_sick;
     bool verbose;
