@@ -23,9 +23,9 @@ enum {
     REACHED_LEAST = 90,  /* Of what is allowed, in a hundred. */
     WINDOWS_LEAST = 12,  /* Fewer say nothing about a kind. */
     WINDOWS_OVER_ONE_IN = 20,
-    EXCESS_MOST = 1, /* The probe. */
-    CODE_SECONDS_MOST = 16,
-    CODE_SECONDS_AT_RATE = 64,
+    EXCESS_MOST = 1,   /* The probe. */
+    SECONDS_MOST = 16, /* For what is in the queue beside newsletters. */
+    SPANS_LEAST = 60,
     CONNECTIONS_MAX = 20, /* delivery.site_connections_max. */
     COMPLAINTS_MAX = 4
 };
@@ -35,6 +35,9 @@ static const duration late_excused = MINUTES(15);
 
 /* For a letter that is no newsletter; told with --verbose. */
 #define LONG MINUTES(1)
+
+/* The same where a rate must be kept, by lane; the last are small newsletters. */
+static const double seconds_at_rate[LANE_COUNT + 1] = { 8, 64, 128, 0, 256 };
 
 /* --- Saying it. */
 
@@ -50,6 +53,12 @@ complain(struct tally *tally, const struct world *world, FILE *out, const char *
     vfprintf(out, format, args);
     va_end(args);
     fprintf(out, "\n");
+}
+
+static const char *
+lane_words(size_t lane)
+{
+    return lane < LANE_COUNT ? lane_name((enum lane)lane) : "a small newsletter";
 }
 
 static void
@@ -150,7 +159,7 @@ judge_letters(struct world *world, struct tally *tally, FILE *out)
         const struct letter *letter = &world->letters[i];
         struct site *site = &world->sites[letter->site];
         const char *wrong;
-        if (letter->lane == LANE_BULK && letter->manner == MANNER_TAKEN)
+        if (letter->lane == LANE_BULK && !letter->small && letter->manner == MANNER_TAKEN)
             site->last_bulk = MAX(site->last_bulk, letter->delivered_at);
         if (!letter->promised)
             continue;
@@ -299,7 +308,7 @@ measure_letter(const struct world *world, const struct letter *letter, struct ta
     const struct site *site = &world->sites[letter->site];
     duration time = letter->delivered_at - MAX(letter->post_at, letter->release_at);
 
-    span_add(&tally->beside[site->rate > 0][letter->lane], time);
+    span_add(&tally->beside[site->rate > 0][letter->small ? LANE_COUNT : letter->lane], time);
     if (world->options.verbose && letter->lane < LANE_BULK && time > LONG)
         printf("  r%u (%s) to site %u (%s): posted %.0f s, released %.0f s, delivered %.0f s\n",
                (unsigned)(letter - world->letters), lane_name((enum lane)letter->lane),
@@ -410,7 +419,7 @@ tally_add(struct tally *sum, const struct tally *one)
         to->excess_max = MAX(to->excess_max, from->excess_max);
     }
     for (size_t i = 0; i < COUNT_OF(sum->beside); i++)
-        for (size_t lane = 0; lane < LANE_COUNT; lane++)
+        for (size_t lane = 0; lane <= LANE_COUNT; lane++)
             spans_add(&sum->beside[i][lane], &one->beside[i][lane]);
     spans_add(&sum->healthy, &one->healthy);
     spans_add(&sum->healthy_alone, &one->healthy_alone);
@@ -492,9 +501,9 @@ tally_print(const struct tally *tally, bool verbose, FILE *out)
             (unsigned long long)tally->lost, (unsigned long long)tally->repeats,
             (unsigned long long)tally->repeats_excused, allowed > 0 ? 100 * reached / allowed : 0);
     for (size_t i = 0; i < COUNT_OF(tally->beside); i++)
-        for (size_t lane = 0; lane < LANE_COUNT; lane++) {
+        for (size_t lane = 0; lane <= LANE_COUNT; lane++) {
             char name[64];
-            (void)snprintf(name, sizeof(name), "%s beside a backlog%s", lane_name((enum lane)lane),
+            (void)snprintf(name, sizeof(name), "%s beside a backlog%s", lane_words(lane),
                            i ? " at a rate" : "");
             print_spans(name, &tally->beside[i][lane], out);
         }
@@ -526,13 +535,13 @@ judge_bars(const char *name, const struct kind_tally *kind, struct tally *tally,
 }
 
 static void
-judge_lane(enum lane lane, const struct spans *spans, double most, struct tally *tally, FILE *out)
+judge_lane(size_t lane, const struct spans *spans, double most, struct tally *tally, FILE *out)
 {
-    if (spans->count == 0 || span_quantile(spans, 0.95) <= most)
+    if (spans->count < SPANS_LEAST || span_quantile(spans, 0.95) <= most)
         return;
     tally->failures++;
     fprintf(out, "%s: 95 of 100 took up to %.0f s beside a backlog, %.0f s is the bar\n",
-            lane_name(lane), span_quantile(spans, 0.95), most);
+            lane_words(lane), span_quantile(spans, 0.95), most);
 }
 
 void
@@ -551,6 +560,10 @@ judge_all(struct tally *tally, FILE *out)
         all.windows_over += kind->windows_over;
     }
     judge_bars("all sites", &all, tally, out);
-    judge_lane(LANE_CODE, &tally->beside[0][LANE_CODE], CODE_SECONDS_MOST, tally, out);
-    judge_lane(LANE_CODE, &tally->beside[1][LANE_CODE], CODE_SECONDS_AT_RATE, tally, out);
+    for (size_t lane = 0; lane <= LANE_COUNT; lane++) {
+        if (lane == LANE_BULK)
+            continue;
+        judge_lane(lane, &tally->beside[0][lane], SECONDS_MOST, tally, out);
+        judge_lane(lane, &tally->beside[1][lane], seconds_at_rate[lane], tally, out);
+    }
 }

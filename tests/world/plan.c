@@ -63,6 +63,7 @@ enum {
     PER_SITE_SPAN = 12,
     SESSION_LEAST = 1,
     TIMED_ONE_IN = 16,
+    SMALL_LETTERS = 3,
     MESSAGE_LETTERS_MAX = 40
 };
 /* clang-format on */
@@ -402,6 +403,19 @@ plan_backlog(struct world *world, struct site *site)
         (void)plan_letter(world, site, LANE_BULK, at, world->message_count++);
 }
 
+/* A few letters of another newsletter, which shall not wait for all of the large one. */
+static void
+plan_small_newsletter(struct world *world, struct site *site)
+{
+    instant at = world->begins + draw_time(world, MINUTES(5), MINUTES(20));
+
+    for (unsigned i = 0; i < SMALL_LETTERS; i++) {
+        struct letter *letter = plan_letter(world, site, LANE_BULK, at, world->message_count++);
+        letter->small = true;
+        world->sites[site->leader].takers -= letter->manner == MANNER_TAKEN;
+    }
+}
+
 /* Codes and letters beside it. */
 static void
 plan_small_mail(struct world *world, struct site *site)
@@ -509,6 +523,8 @@ world_plan(struct world *world)
         if (kinds[site->kind].measured && world->letter_count < world->options.recipients &&
             large++ < world->site_count)
             plan_backlog(world, site);
+        if (site->is_large && draw(world, 3) == 0)
+            plan_small_newsletter(world, site);
     }
     plan_lists(world);
     plan_crashes(world);

@@ -109,7 +109,7 @@ make_network(struct world *world)
 /* --- Letters. */
 
 static const char *
-sender_of(enum lane lane)
+sender_of(const struct letter *letter)
 {
     static const char *const senders[] = {
         [LANE_CODE] = "codes@home.example",
@@ -118,7 +118,7 @@ sender_of(enum lane lane)
         [LANE_BULK] = "news@home.example",
     };
 
-    return senders[lane];
+    return letter->small ? "club@home.example" : senders[letter->lane];
 }
 
 /* As the intake does it.  COUNT letters of one message, from FIRST on. */
@@ -130,8 +130,8 @@ post(struct world *world, uint32_t first, unsigned count)
     struct envelope envelope = {
         .received_at = clock_now(),
         .door = DOOR_SUBMISSION,
-        .reverse_path = str_from(sender_of((enum lane)world->letters[first].lane)),
-        .account = str_from(sender_of((enum lane)world->letters[first].lane)),
+        .reverse_path = str_from(sender_of(&world->letters[first])),
+        .account = str_from(sender_of(&world->letters[first])),
         .lane = (enum lane)world->letters[first].lane,
         .release_at = world->letters[first].release_at,
         .by = world->letters[first].by ? BY_RETURN : BY_NONE,

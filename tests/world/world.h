@@ -167,6 +167,7 @@ struct letter {
     uint8_t lane;
     uint8_t manner;
     bool promised;
+    bool small;      /* Of a newsletter that another sends to a few, beside the large one. */
     bool may_repeat; /* The last answer to it was cut, or a crash may have forgotten it. */
     uint8_t delivered;
     uint8_t repeats_excused;
@@ -233,7 +234,8 @@ struct tally {
     uint64_t failures;
     duration virtual_time;
     struct kind_tally kinds[KIND_COUNT];
-    struct spans beside[2][LANE_COUNT]; /* At sites with a backlog: without, and with a rate. */
+    struct spans beside[2][LANE_COUNT + 1]; /* At sites with a backlog: without, and with a rate.
+                                             * The last are small newsletters. */
     struct spans healthy, healthy_alone;
 };
 
