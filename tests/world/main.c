@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* main.c: worlds by their seeds, each in a process of its own.
  *
- *     world --seeds 1..100 [--sites 60] [--recipients 4000] [--jobs 2] [--only KIND] [--bars]
- * [--verbose] world --kept seeds.txt
- *
  * What a seed means beside the numbers that it draws: those that four divides have crashes, of the
  * others each fifth is lived twice, with and without the sick sites.  Each third sends from two
- * addresses, which receivers count apart.  Start reading at main().
+ * addresses, which receivers count apart.  Start reading at main(); README.md has examples.
  */
 #include "world.h"
 
