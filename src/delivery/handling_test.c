@@ -152,6 +152,30 @@ what_must_arrive_in_time_comes_back_when_it_is_over(void)
 }
 
 static void
+story_half(struct world *world)
+{
+    struct hop *hop = hop_at(world, 0, "198.51.100.1");
+    struct envelope soon = {
+        .lane = LANE_PERSONAL,
+        .by = BY_NOTIFY,
+        .by_deadline = clock_now() + MINUTES(4),
+    };
+
+    world->like = &soon;
+    post(world, "me@sender.example", "u451@there.example", 0);
+    sim_advance(SECONDS(1));
+    CHECK(times_heard(hop, "RCPT TO") == 1);
+    sim_advance(MINUTES(2) + SECONDS(5));
+    CHECK(times_heard(hop, "RCPT TO") == 2);
+}
+
+static void
+there_is_another_attempt_before_the_time_is_over(void)
+{
+    in_world(story_half, plain_config);
+}
+
+static void
 story_notify(struct world *world)
 {
     struct hop *back = hop_at(world, 1, "198.51.100.3");
@@ -384,6 +408,7 @@ main(void)
     RUN(it_leaves_at_its_time_from_a_queue_that_sleeps);
     RUN(its_days_are_counted_from_the_release);
     RUN(what_must_arrive_in_time_comes_back_when_it_is_over);
+    RUN(there_is_another_attempt_before_the_time_is_over);
     RUN(of_what_is_late_the_sender_hears_once_and_it_goes_on);
     RUN(a_next_hop_must_keep_the_time_to_get_what_must_be_in_time);
     RUN(a_next_hop_that_needs_longer_does_not_get_it);

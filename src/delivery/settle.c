@@ -29,6 +29,8 @@ struct pending {
     char *route; /* NULL: unchanged. */
 };
 
+#define DEADLINE_RETRY_MIN SECONDS(30)
+
 struct settlement {
     struct queue *queue;
     struct schedule_message *message;
@@ -207,6 +209,26 @@ retry_at(struct schedule *schedule, const struct result *result, unsigned attemp
     return now + wait + (duration)rand_below(&schedule->rand, (uint64_t)wait / 10 + 1);
 }
 
+/* Before a time that the sender named (RFC 2852) there is at least one more attempt, at half of
+ * what is left. */
+static instant
+before_deadline(const struct schedule_message *message, instant planned, instant now)
+{
+    duration left = message->expires - now;
+
+    if (!message->expires || left <= 0)
+        return planned;
+    return MIN(planned, now + MAX(left / 2, DEADLINE_RETRY_MIN));
+}
+
+static instant
+next_try(struct schedule *schedule, const struct result *result, unsigned attempts, instant now)
+{
+    instant planned = retry_at(schedule, result, attempts, now);
+
+    return result->retry_exactly ? planned : before_deadline(result->row->message, planned, now);
+}
+
 /* When each row is due, into the progress; under the lock, for the schedule's dice. */
 static void
 plan(struct settlement *s, instant now)
@@ -225,7 +247,7 @@ plan(struct settlement *s, instant now)
             row->delay_reported = true;
         else if (result->outcome == OUTCOME_DEFERRED)
             result->not_before =
-                MAX(result->not_before, retry_at(&s->queue->schedule, result, row->attempts, now));
+                MAX(result->not_before, next_try(&s->queue->schedule, result, row->attempts, now));
         row->next_attempt = result->not_before;
         row->held = result->row->held;
     }
@@ -278,6 +300,8 @@ record_end(const struct settlement *s, const struct pending *at)
         return;
     if (at->result.outcome == OUTCOME_DEFERRED)
         event.next_try = row->next_attempt;
+    else if (at->result.outcome == OUTCOME_DELETED && !at->text[0])
+        return; /* By somebody's wish: whoever carried it out has recorded it, with the reason. */
     else if (at->result.outcome != OUTCOME_EXPIRED && at->result.outcome != OUTCOME_DELETED)
         return;
     events_record(s->queue->events, &event);

@@ -6,6 +6,9 @@
 #include "formats/header.h"
 #include "formats/header_address.h"
 #include "formats/received.h"
+#include "mail/lane.h"
+
+#include <string.h>
 
 /* clang-format off */
 const str fuzz_seeds[] = {
@@ -14,6 +17,8 @@ const str fuzz_seeds[] = {
     S("\"Lee, Ann\" <@a,@b:ann@example.org> (c (d) \\) e)"),
     S("=?utf-8?q?a?=\r\n =?utf-8?q?b?= c =?windows-1252?q?=80?="),
     S("no field\r\nA: b\n\n"),
+    S("Subject: =?utf-8?b?0JLQsNGIINC60L7QtCA0ODI5?= G-482913\r\nUser-Agent: Mutt\r\n"),
+    S("From: <noreply@x>\r\nSubject: 482 913 \xc4\xb0\xc5\xbf code\xef\xbc\x9a\r\nList-Id: <x>\r\n"),
 };
 FUZZ_SEEDS_END;
 /* clang-format on */
@@ -101,6 +106,17 @@ check_trace(str input)
     buf_done(&buf);
 }
 
+static void
+check_lane(const struct header_facts *header)
+{
+    struct lane_facts facts = { .header = header, .recipients = 1 };
+    char why[LANE_WHY_MAX];
+    enum lane lane = lane_of(&facts, why);
+
+    must(why[0] && strlen(why) < LANE_WHY_MAX && str_is_utf8(str_from(why)));
+    must(lane != LANE_CODE || !header->list_id.ptr);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -119,8 +135,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_value(field.value, &arena);
     }
     must(total + section.len == size);
-    if (!header_survey(input, 1000, &facts))
+    if (!header_survey(input, 1000, &facts)) {
         must(facts.fields == count && facts.malformed <= count);
+        check_lane(&facts);
+    }
     check_value(input, &arena);
     check_trace(input);
     arena_done(&arena);
