@@ -13,6 +13,7 @@
 #include "delivery/route.h"
 
 #include "config/config.h"
+#include "delivery/source_check.h"
 #include "formats/address.h"
 #include "mail/lane.h"
 
@@ -511,27 +512,31 @@ relay_scheme(enum relay_kind kind)
     }
 }
 
-static void
-explain_source(const struct config *config, const struct route *route, struct buf *text)
+WAITS static enum err
+explain_source(const struct config *config, const struct route *route, struct arena *arena,
+               struct buf *text)
 {
     const struct config_source *source = route->source;
     const struct config_pool *pool = config_pool_of(config, route->rule);
+    enum err e = source ? OK : source_check(config, NULL, arena, text);
 
     if (source && pool->count > 1)
         buf_addf(text, "It leaves from one of %zu sources, the same one at each attempt.\n",
                  pool->count);
-    for (size_t i = 0; source && i < pool->count; i++) {
+    for (size_t i = 0; !e && source && i < pool->count; i++) {
         const struct config_source *one = pool->items[i];
         buf_addf(text, "From source %.*s, weight %u, as %.*s%s\n", STR_ARG(one->name), one->weight,
                  STR_ARG(one->helo_name),
                  one->socks5.count  ? ", through its SOCKS5 proxy"
                  : one->proxy.count ? ", through its proxy"
                                     : "");
+        e = source_check(config, one, arena, text);
     }
     if (has_fallback(route) && !route->is_fallback)
         buf_addf(text, "After %u failed attempts, or when no host answers, it goes to %.*s%.*s.\n",
                  route->rule->fallback_after, STR_ARG(route->rule->fallback.host),
                  STR_ARG(route->rule->fallback.path));
+    return e;
 }
 
 enum err
@@ -563,8 +568,9 @@ route_explain(const struct config *config, struct accounts *accounts, const stru
                  STR_ARG(route.because));
         break;
     }
-    explain_source(config, &route, text);
-    e = route_find_hosts(config, self, arena, &route, 1, &hosts);
+    e = explain_source(config, &route, arena, text);
+    if (!e)
+        e = route_find_hosts(config, self, arena, &route, 1, &hosts);
     if (!e)
         *leads = explain_hosts(&hosts, text);
     return e;

@@ -435,6 +435,37 @@ a_source_reaches_only_its_own_families(void)
 }
 
 static void
+a_source_without_matching_records_is_warned_of(void)
+{
+    OWN(config)
+    by = parse("source good { address 192.0.2.1; helo_name good.example; }\n"
+               "source none { address 192.0.2.2; helo_name none.example; }\n"
+               "source other { address 192.0.2.3; helo_name other.example; }\n"
+               "source oneway { address 192.0.2.4; helo_name oneway.example; }\n"
+               "delivery { sources good none other oneway; }\n");
+    struct route_self self = { .hostname = S("mx.here.example") };
+    struct route_facts facts = { .recipient = S("x@far.example") };
+    struct dns_record record = { .name = S("good.example") };
+    struct buf text;
+    bool leads;
+
+    sim_dns_add("1.2.0.192.in-addr.arpa", DNS_PTR, &record, false);
+    record.name = S("somebody.example");
+    sim_dns_add("3.2.0.192.in-addr.arpa", DNS_PTR, &record, false);
+    record.name = S("oneway.example");
+    sim_dns_add("4.2.0.192.in-addr.arpa", DNS_PTR, &record, false);
+    dns("good.example", DNS_A, 0, "192.0.2.1");
+    dns("oneway.example", DNS_A, 0, "192.0.2.99");
+    buf_init(&text, 10000);
+    CHECK(route_explain(by, accounts, &self, &arena, &facts, &text, &leads) == OK);
+    CHECK(str_find_str(buf_str(&text), S("192.0.2.1 is good.example, and the DNS says so")) > 0);
+    CHECK(str_find_str(buf_str(&text), S("Warning: 192.0.2.2 has no PTR record")) > 0);
+    CHECK(str_find_str(buf_str(&text), S("192.0.2.3 names somebody.example, but we say")) > 0);
+    CHECK(str_find_str(buf_str(&text), S("PTR record of 192.0.2.4, has not that address")) > 0);
+    buf_done(&text);
+}
+
+static void
 all(void *)
 {
     struct config_problems problems = {};
@@ -471,6 +502,7 @@ all(void *)
     RUN(a_source_less_moves_only_its_own_share);
     RUN(a_fallback_stands_in_after_failures_and_outages);
     RUN(a_source_reaches_only_its_own_families);
+    RUN(a_source_without_matching_records_is_warned_of);
     accounts_close(accounts);
     config_unref(config);
     arena_done(&arena);
