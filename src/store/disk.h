@@ -28,9 +28,9 @@ struct disk {
      * for the device (a wrong ERR_BUSY is allowed). */
     enum err (*read)(const struct disk *disk, int file, void *bytes, size_t size, uint64_t offset,
                      bool now, size_t *got);
-    /* The first SIZE bytes, without a copy, until unmap(); SIZE is not 0.  Only for what has just
-     * been read without an error and nobody writes to: what the device does not give at the touch
-     * ends the process. */
+    /* The first SIZE bytes, read and without a copy, until unmap(); SIZE is not 0, and nobody writes
+     * to the file.  Not for long: a page that the system let go meanwhile and the device does not
+     * give again ends the process at the touch. */
     enum err (*map)(const struct disk *disk, int file, size_t size, const char **bytes);
     void (*unmap)(const struct disk *disk, const char *bytes, size_t size);
     /* All of it, or an error and nobody knows how much.  PARTS is used up. */

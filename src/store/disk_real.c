@@ -7,12 +7,17 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
+
+enum {
+    PIECE_BYTES = 1 << 20 /* Read at a time where all is to be read. */
+};
 
 static enum err
 real_open(const struct disk *, const char *path, unsigned flags, int *file)
@@ -81,15 +86,40 @@ parts_skip(struct iovec **parts, size_t *left, size_t count)
     }
 }
 
+/* On kernels that cannot do it for a mapping (before 5.14). */
+static enum err
+read_through(int file, size_t size)
+{
+    char *piece = malloc(PIECE_BYTES);
+    size_t got = PIECE_BYTES;
+    enum err e = piece ? OK : ERR_LIMIT;
+
+    for (size_t at = 0; !e && at < size; at += got) {
+        size_t part = MIN(size - at, (size_t)PIECE_BYTES);
+        e = real_read(NULL, file, piece, part, at, false, &got);
+        if (!e && got < part)
+            e = ERR_IO;
+    }
+    free(piece);
+    return e;
+}
+
 static enum err
 real_map(const struct disk *, int file, size_t size, const char **bytes)
 {
-    void *mapped = mmap(NULL, size, PROT_READ, MAP_SHARED | MAP_POPULATE, file, 0);
+    void *mapped = mmap(NULL, size, PROT_READ, MAP_SHARED, file, 0);
+    enum err e = OK;
 
     if (mapped == MAP_FAILED)
         return err_from_errno(errno);
-    *bytes = mapped;
-    return OK;
+    (void)posix_fadvise(file, 0, (off_t)size, POSIX_FADV_WILLNEED);
+    if (madvise(mapped, size, MADV_POPULATE_READ))
+        e = errno == EINVAL ? read_through(file, size) : ERR_IO;
+    if (e)
+        (void)munmap(mapped, size);
+    else
+        *bytes = mapped;
+    return e;
 }
 
 static void

@@ -136,27 +136,6 @@ header_is_right(const struct index_header *header, const struct segment *segment
            header->salt == segment->salt && header->end == end && header->size < SEGMENT_BYTES_MAX;
 }
 
-/* Whether the SIZE bytes behind the header have the checksum CRC. */
-static bool
-content_is_right(struct spool *spool, int file, uint64_t size, uint32_t wanted)
-{
-    char *piece = malloc(INDEX_PIECE);
-    uint32_t crc = 0;
-    uint64_t at = 0;
-    enum err e = OK;
-
-    must(piece);
-    while (!e && at < size) {
-        size_t part = (size_t)MIN(size - at, (uint64_t)INDEX_PIECE);
-        e = spool_read(spool, file, piece, part, INDEX_HEADER_SIZE + at, false);
-        if (!e)
-            crc = crc32c(crc, piece, part);
-        at += part;
-    }
-    free(piece);
-    return !e && crc == wanted;
-}
-
 bool
 index_map(struct spool *spool, const struct segment *segment, uint64_t end, struct index_map *map)
 {
@@ -169,16 +148,18 @@ index_map(struct spool *spool, const struct segment *segment, uint64_t end, stru
     if (spool->disk->open(spool->disk, path, DISK_READ, &file))
         return false;
     right = spool_read(spool, file, &header, sizeof(header), 0, false) == OK &&
-            header_is_right(&header, segment, end) &&
-            content_is_right(spool, file, header.size, header.content_crc);
+            header_is_right(&header, segment, end);
     if (right) {
         map->size = INDEX_HEADER_SIZE + (size_t)header.size;
         right = spool->disk->map(spool->disk, file, map->size, &map->file) == OK;
-        map->bytes = map->file + INDEX_HEADER_SIZE;
     }
     spool->disk->close(spool->disk, file);
+    if (right) {
+        map->bytes = map->file + INDEX_HEADER_SIZE;
+        right = crc32c(0, map->bytes, (size_t)header.size) == header.content_crc;
+    }
     if (!right)
-        *map = (struct index_map){};
+        index_unmap(spool, map);
     return right;
 }
 

@@ -23,8 +23,7 @@
 #include <string.h>
 
 enum {
-    READ_AHEAD = 2,
-    READ_PIECE = 1 << 20
+    READ_AHEAD = 2
 };
 
 /* A segment, or its index, in memory, and a walk through it. */
@@ -114,24 +113,13 @@ source_next(struct source *source)
     return false;
 }
 
-/* All of the segment, mapped once it is seen to be readable. */
+/* All of the segment. */
 static enum err
 load(struct spool *spool, const struct segment *segment, struct index_map *map)
 {
     size_t size = (size_t)segment->size;
-    char *piece = malloc(READ_PIECE);
-    uint64_t at = 0;
-    enum err e = OK;
+    enum err e = size ? spool->disk->map(spool->disk, segment->file, size, &map->file) : OK;
 
-    must(piece);
-    while (!e && at < size) {
-        size_t part = MIN(size - (size_t)at, (size_t)READ_PIECE);
-        e = spool_read(spool, segment->file, piece, part, at, false);
-        at += part;
-    }
-    free(piece);
-    if (!e && size)
-        e = spool->disk->map(spool->disk, segment->file, size, &map->file);
     map->bytes = map->file;
     map->size = size;
     return e;
