@@ -183,6 +183,9 @@ struct config_source {
     struct config_addrs address;
     str helo_name;
     unsigned weight;                /* 0: only when every other one of its pool is out. */
+    unsigned connections_max;       /* These three: 0 for no limit. */
+    unsigned messages_per_hour;
+    unsigned messages_per_day;
     struct config_endpoints socks5; /* At most one of these two. */
     struct config_endpoints proxy;
     str username; /* At the SOCKS5 proxy. */

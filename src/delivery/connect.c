@@ -268,7 +268,8 @@ sort_by_family(struct attempt *a, struct route_hosts *hosts)
     size_t late_count = 0;
     size_t kept = 0;
     instant now = clock_now();
-    bool broken[2], has_six;
+    bool broken[2], has_six, is_out;
+    ipaddr out;
 
     if (!late || hosts->count < 2)
         return;
@@ -276,10 +277,13 @@ sort_by_family(struct attempt *a, struct route_hosts *hosts)
     broken[0] = families_is_broken(&queue->families, site, false, now);
     broken[1] = families_is_broken(&queue->families, site, true, now);
     has_six = machine_has_six(queue, now);
+    is_out = a->runner->site->out_until > now;
+    out = a->runner->site->out_addr;
     pthread_mutex_unlock(&queue->lock);
     for (size_t i = 0; i < hosts->count; i++) {
         ipaddr addr = hosts->hosts[i].endpoint.addr;
-        if (broken[ipaddr_is_v4(addr)] || (!has_six && is_out_there(addr)))
+        if (broken[ipaddr_is_v4(addr)] || (!has_six && is_out_there(addr)) ||
+            (is_out && ipaddr_eq(addr, out)))
             late[late_count++] = hosts->hosts[i];
         else
             hosts->hosts[kept++] = hosts->hosts[i];
@@ -300,6 +304,18 @@ learn_families(struct attempt *a, bool four, bool failed)
     if (failed)
         families_note_broken(&queue->families, site, !four, clock_now());
     pthread_mutex_unlock(&queue->lock);
+}
+
+/* The host at OUT did not let us in, and another one did: the other comes first for a while. */
+static void
+learn_host(struct attempt *a, ipaddr out)
+{
+    struct schedule_site *site = a->runner->site;
+
+    pthread_mutex_lock(&a->runner->queue->lock);
+    site->out_addr = out;
+    site->out_until = clock_now() + MINUTES(10);
+    pthread_mutex_unlock(&a->runner->queue->lock);
 }
 
 static bool
@@ -328,6 +344,7 @@ ends_the_search(const struct attempt *a)
 WAITS static enum err
 open_any(struct attempt *a, struct route_hosts *hosts)
 {
+    const struct route_host *out = NULL;
     bool failed[2] = {};
     enum err e = ERR_UNREACHABLE;
 
@@ -340,10 +357,14 @@ open_any(struct attempt *a, struct route_hosts *hosts)
         e = open_host(a, host, i + 1 == hosts->count);
         if (!e)
             learn_families(a, four, failed[!four]);
+        if (!e && out)
+            learn_host(a, out->endpoint.addr);
         if (!e || e == ERR_CANCELLED || ends_the_search(a))
             return e;
-        if (a->failure.stage == SMTP_STAGE_CONNECT)
+        if (a->failure.stage == SMTP_STAGE_CONNECT) {
             failed[four] = true;
+            out = host;
+        }
     }
     return e;
 }
@@ -505,6 +526,19 @@ know_provider(struct attempt *a, const struct route_hosts *hosts)
     runner->provider = shaping_provider_of(runner->shaping, names, hosts->count, a->route.domain);
 }
 
+/* Under the lock.  What the configuration says of all that goes out from SOURCE. */
+static void
+limit_source(struct queue *queue, struct schedule_site *site, const struct config_source *source)
+{
+    struct pace pace = { .connections = source->connections_max };
+
+    if (source->messages_per_hour)
+        pace.rates[pace.rate_count++] = (struct rate){ source->messages_per_hour, HOURS(1) };
+    if (source->messages_per_day)
+        pace.rates[pace.rate_count++] = (struct rate){ source->messages_per_day, DAYS(1) };
+    schedule_site_group(&queue->schedule, site, SCOPE_SOURCE, source->name, &pace);
+}
+
 /* The target's hosts are known now: go on at the site that has them.  False when the rows were
  * given to others. */
 static bool
@@ -523,6 +557,8 @@ enter_site(struct attempt *a, const struct route_hosts *hosts)
     schedule_site_group(&queue->schedule, site, SCOPE_PROVIDER,
                         runner->provider ? runner->provider->name : S(""),
                         runner->provider ? &runner->provider->pace : NULL);
+    if (a->route.source)
+        limit_source(queue, site, a->route.source);
     if (site != runner->site) {
         joined =
             list_is_empty(&site->idle) && schedule_site_join(&queue->schedule, site, clock_now());

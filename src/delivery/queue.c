@@ -231,6 +231,17 @@ transaction_max(const struct queue *queue)
     return MIN(max, (unsigned)FEED_BATCH_MAX);
 }
 
+void
+queue_look_in_time(struct queue *queue)
+{
+    instant due = schedule_due(&queue->schedule);
+
+    if (due >= queue->look_at || queue->loop_count == 0)
+        return;
+    queue->look_at = due;
+    bell_ring(&queue->loops[0].bell);
+}
+
 /* A runner that waits for work at SITE, out of the lists. */
 static struct runner *
 take_idle(struct queue *queue, struct schedule_site *site, const struct queue_loop *loop)
@@ -639,8 +650,12 @@ dispatch_once(struct queue_loop *loop, instant *deadline)
     count = take_work(loop, works, STARTS_AT_ONCE, now);
     more = count == STARTS_AT_ONCE;
     overdue = loop->index == 0 && !list_is_empty(&queue->schedule.overdue);
-    if (loop->index == 0)
-        *deadline = steady_at(schedule_due(&queue->schedule), now);
+    if (loop->index == 0) {
+        queue->look_at = schedule_due(&queue->schedule);
+        *deadline = steady_at(queue->look_at, now);
+    } else {
+        queue_look_in_time(queue);
+    }
     pthread_mutex_unlock(&queue->lock);
     for (size_t i = 0; i < count; i++)
         start_runner(loop, &works[i]);

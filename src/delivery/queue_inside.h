@@ -49,6 +49,7 @@ struct queue {
     const struct config *config;
     const struct shaping *shaping;
     struct link idle; /* Runners that wait for work, the longest waiting first. */
+    instant look_at;  /* When loop 0 will look at the schedule again. */
     bool stopping;
     uint64_t seed;
     struct families families;
@@ -131,7 +132,7 @@ struct result {
     bool retry_exactly;              /* After that time, whatever the attempts before. */
     bool throttled;                  /* No attempt: the row waits at its site. */
     bool suspends;                   /* The sender, at this provider. */
-    const char *route;  /* UNCHANGED: an operator wants this next hop; NULL: nothing new. */
+    const char *route; /* UNCHANGED: an operator wants this next hop; NULL: nothing new. */
 };
 
 /* settle.c.  RESULTS are all of one message, whose ENVELOPE may be given if it is at hand.  Copies
@@ -185,3 +186,5 @@ void queue_ring(struct queue *queue); /* There may be work: on the caller's loop
 /* Hands ready rows of SITE to runners that wait for them.  Under the lock. */
 void queue_feed_idle(struct queue *queue, struct schedule_site *site);
 void queue_wake_after(struct queue *queue); /* Rows were deferred: times have changed. */
+/* Under the lock: something may be due earlier than loop 0 wants to look. */
+void queue_look_in_time(struct queue *queue);

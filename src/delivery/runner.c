@@ -111,17 +111,14 @@ next_work(struct runner *runner)
 {
     struct queue *queue = runner->queue;
     bool lingers = false;
-    bool worn = false;
     bool more, has;
 
-    if (runner->client) {
-        pthread_mutex_lock(&queue->lock);
-        worn = is_worn(runner);
-        pthread_mutex_unlock(&queue->lock);
-    }
-    if (worn)
-        runner_drop_client(runner);
     pthread_mutex_lock(&queue->lock);
+    if (runner->client && is_worn(runner)) {
+        pthread_mutex_unlock(&queue->lock);
+        runner_drop_client(runner);
+        pthread_mutex_lock(&queue->lock);
+    }
     has = take_work(runner);
     if (!has && should_linger(runner)) {
         list_append(&queue->idle, &runner->idle_all);
@@ -129,6 +126,7 @@ next_work(struct runner *runner)
         lingers = true;
     }
     more = schedule_has_work(&queue->schedule);
+    queue_look_in_time(queue);
     pthread_mutex_unlock(&queue->lock);
     if (more)
         bell_ring(&runner->loop->bell);
@@ -158,6 +156,7 @@ deliver_run(void *arg)
     if (runner->has_batch)
         runner_end_batch(runner);
     schedule_site_release(&queue->schedule, runner->site);
+    queue_look_in_time(queue);
     pthread_mutex_unlock(&queue->lock);
     queue_ring(queue);
     config_unref(runner->config);

@@ -13,7 +13,7 @@
  * schedule_seize() makes any of the others RUNNING, for an operator's verb.
  *
  * Turns are fair between the senders of a target, the targets of a site, and the sites, lane by
- * lane.  Groups (a site, its provider, a source of ours, an MX host) bound connections and rates; a
+ * lane.  Groups (a site, its provider, a source of ours) bound connections and rates; a
  * site without room waits at the group that has none, and is woken by it.
  *
  * The tables are schedule_messages.c, schedule.c (rows, time, operators), schedule_turns.c (whose
@@ -58,8 +58,7 @@ enum schedule_scope {
     SCOPE_PROVIDER,     /* All sites of a provider, from one source of ours. */
     SCOPE_PROVIDER_ALL, /* The same from all sources together. */
     SCOPE_SOURCE,       /* All that goes out from a source. */
-    SCOPE_COUNT,
-    SCOPE_HOST = SCOPE_COUNT /* One MX host: of a connection, not of a site. */
+    SCOPE_COUNT
 };
 
 struct schedule_limits {
@@ -143,7 +142,8 @@ struct schedule_group {
     struct link pending;        /* In schedule.wakes. */
     struct heap_item timer;     /* In schedule.timers, when it may have room again. */
     unsigned wakes;             /* Sites to be woken. */
-    unsigned members;           /* Sites, or connections. */
+    unsigned woken;             /* Sites that were, for turns. */
+    unsigned members;           /* Sites. */
     unsigned running;           /* Slots in use. */
     unsigned limit;             /* Adaptive. */
     unsigned threshold;         /* Growth is fast up to here. */
@@ -180,6 +180,8 @@ struct schedule_site {
     bool woken;
     ipaddr clear_addr;   /* TLS of the host there is broken: */
     instant clear_until; /* where it is only wished for, do without until then. */
+    ipaddr out_addr;     /* The host there does not answer, but another one does: */
+    instant out_until;   /* it comes last until then. */
 };
 
 struct schedule_queue; /* The ready rows of a target in one rank. */
@@ -359,21 +361,6 @@ void schedule_site_wake(struct schedule *schedule, struct schedule_site *site);
 instant schedule_site_throttled_until(const struct schedule_site *site, instant now);
 /* Until when SITE takes no mail, because it, its provider or our source pauses: 0 when it does. */
 instant schedule_site_paused_until(const struct schedule_site *site, instant now);
-
-/* A slot at the MX host NAME for a connection of SITE, to be given back by schedule_host_leave().
- * NULL when it has none, or pauses: the next host may have. */
-struct schedule_group *schedule_host_join(struct schedule *schedule, struct schedule_site *site,
-                                          str name, const struct pace *pace, instant now);
-void schedule_host_leave(struct schedule *schedule, struct schedule_group *host);
-/* One message through HOST: false when its rates do not allow it now. */
-bool schedule_host_take(struct schedule *schedule, struct schedule_group *host, bool is_code,
-                        instant now);
-/* No connection to NAME before UNTIL. */
-void schedule_host_pause(struct schedule *schedule, struct schedule_site *site, str name,
-                         instant until, str reason);
-/* No host of SITE had room: it waits until NAME has.  Its rows are READY. */
-void schedule_site_await_host(struct schedule *schedule, struct schedule_site *site, str name,
-                              instant now);
 
 /* What keeps a site, in one sentence without a full stop ("provider google takes 100 messages in
  * 1h from us"), and until when (0: nobody knows). */

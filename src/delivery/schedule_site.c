@@ -23,7 +23,8 @@
 #include <stdlib.h>
 
 enum {
-    BUSY_PART = 4,         /* Of the slots. */
+    BUSY_PART = 4, /* Of the slots. */
+    WAKE_LOOKS = 64,
     SITE_START = 4,        /* Connections to a site of which nothing is known. */
     CODE_RESERVE_PART = 50 /* Codes may use one in so many connections more. */
 };
@@ -103,7 +104,7 @@ group_free_if_unused(struct schedule *schedule, struct schedule_group *group)
 static struct schedule_group *
 group_get(struct schedule *schedule, enum schedule_scope scope, str name, str source)
 {
-    static const char *const words[] = { "site", "provider", "provider-all", "source", "host" };
+    static const char *const words[] = { "site", "provider", "provider-all", "source" };
     struct schedule_group *group;
     char key[640];
     int len;
@@ -389,11 +390,30 @@ leave_waiting(struct schedule_site *site)
     site->waits_for_time = site->waits_with_code = false;
 }
 
-/* True when the first of LIST can go on. */
-static bool
-wake_first(struct schedule *schedule, struct link *list)
+/* Of the first that wait in LIST the one in the greatest hurry; each fourth time simply the first.
+ */
+static struct schedule_site *
+whose_turn(struct schedule_group *group, const struct link *list)
 {
-    struct schedule_site *site = CONTAINER_OF(list->next, struct schedule_site, wait);
+    struct schedule_site *best = CONTAINER_OF(list->next, struct schedule_site, wait);
+    unsigned looked = 0;
+
+    if (++group->woken % 4 == 0)
+        return best;
+    for (const struct link *item = list->next->next; item != list && ++looked < WAKE_LOOKS;
+         item = item->next) {
+        struct schedule_site *site = CONTAINER_OF(item, struct schedule_site, wait);
+        if (turnstile_best(&site->queues) < turnstile_best(&best->queues))
+            best = site;
+    }
+    return best;
+}
+
+/* True when one of LIST can go on. */
+static bool
+wake_next(struct schedule *schedule, struct schedule_group *group, struct link *list)
+{
+    struct schedule_site *site = whose_turn(group, list);
 
     leave_waiting(site);
     site->woken = true;
@@ -429,7 +449,7 @@ wake_some(struct schedule *schedule, struct schedule_group *group, unsigned coun
 
     /* None of these comes back to this list at once. */
     while (group->timer.place == 0 && count > 0 && !list_is_empty(&group->waiting_time))
-        count -= wake_first(schedule, &group->waiting_time);
+        count -= wake_next(schedule, group, &group->waiting_time);
     left = count_some(&group->waiting, count);
     for (; left > 0 && !list_is_empty(&group->waiting) &&
            group->running < group_limit(schedule, group, true);
@@ -437,7 +457,7 @@ wake_some(struct schedule *schedule, struct schedule_group *group, unsigned coun
         if (group->timer.place != 0)
             await_time_instead(group);
         else
-            (void)wake_first(schedule, &group->waiting);
+            (void)wake_next(schedule, group, &group->waiting);
     }
 }
 
@@ -515,12 +535,9 @@ schedule_site_update(struct schedule *schedule, struct schedule_site *site)
     struct schedule_group *full;
 
     if (best < 0) {
-        struct schedule_group *group = site->waits_for;
         leave_runnable(site);
-        if (group)
+        if (site->waits_for)
             leave_waiting(site);
-        if (group && !schedule->waking)
-            group_free_if_unused(schedule, group);
         pass_on(schedule, site, NULL);
         return;
     }
@@ -745,68 +762,4 @@ schedule_set_limits(struct schedule *schedule, const struct schedule_limits *lim
         struct schedule_site *site = value;
         schedule_group_wake(schedule, &site->own, UINT_MAX);
     }
-}
-
-/* --- MX hosts. */
-
-struct schedule_group *
-schedule_host_join(struct schedule *schedule, struct schedule_site *site, str name,
-                   const struct pace *pace, instant now)
-{
-    struct schedule_group *host = group_get(schedule, SCOPE_HOST, name, str_from(site->source));
-
-    group_set_pace(schedule, host, pace);
-    if (host->running >= group_limit(schedule, host, false) || host->paused_until > now) {
-        group_free_if_unused(schedule, host);
-        return NULL;
-    }
-    host->running++;
-    host->members++;
-    return host;
-}
-
-void
-schedule_host_leave(struct schedule *schedule, struct schedule_group *host)
-{
-    must(host->running > 0);
-    host->running--;
-    host->members--;
-    /* All: who does not come after all cannot pass it on. */
-    schedule_group_wake(schedule, host, UINT_MAX);
-    group_free_if_unused(schedule, host);
-}
-
-bool
-schedule_host_take(struct schedule *schedule, struct schedule_group *host, bool is_code,
-                   instant now)
-{
-    if (schedule_group_opens(host, is_code, now) > now)
-        return false;
-    group_charge(schedule, host, is_code, now);
-    return true;
-}
-
-void
-schedule_host_pause(struct schedule *schedule, struct schedule_site *site, str name, instant until,
-                    str reason)
-{
-    struct schedule_group *host = group_get(schedule, SCOPE_HOST, name, str_from(site->source));
-
-    schedule_group_reason(host, reason);
-    schedule_group_pause(schedule, host, until);
-}
-
-void
-schedule_site_await_host(struct schedule *schedule, struct schedule_site *site, str name,
-                         instant now)
-{
-    struct schedule_group *host = group_get(schedule, SCOPE_HOST, name, str_from(site->source));
-    instant opens = schedule_group_opens(host, false, now);
-
-    if (turnstile_best(&site->queues) >= 0)
-        schedule_site_await(schedule, site, host, opens > now ? opens : 0);
-    /* It may have room again already. */
-    if (opens <= now && host->running < group_limit(schedule, host, false))
-        schedule_group_wake(schedule, host, UINT_MAX);
-    group_free_if_unused(schedule, host);
 }

@@ -13,8 +13,6 @@ group_word(const struct schedule_group *group)
         return "provider ";
     case SCOPE_SOURCE:
         return "source ";
-    case SCOPE_HOST:
-        return "host ";
     default:
         return "";
     }
@@ -90,12 +88,6 @@ schedule_site_why(const struct schedule *schedule, const struct schedule_site *s
 
     *wait = (struct schedule_wait){ .kind = WAIT_NOTHING };
     group = schedule_site_closed(site, false, now, &until);
-    if (!group && site->waits_for && site->waits_for->scope == SCOPE_HOST) {
-        group = site->waits_for;
-        until = schedule_group_opens(group, false, now);
-        if (until <= now)
-            group = NULL;
-    }
     if (group) {
         wait->until = until;
         say_closed(site, group, now, wait);
