@@ -160,7 +160,8 @@ throttle_all(struct attempt *a)
     }
 }
 
-/* A 421 to the MAIL of a connection that has served: it wants no more on this one. */
+/* A 421 to the MAIL of a connection that has served, by a rule that says nothing of the site: it
+ * wants no more on this one. */
 static bool
 ends_the_connection(const struct attempt *a)
 {
@@ -172,24 +173,6 @@ ends_the_connection(const struct attempt *a)
         if (a->results[i].code != 421 || a->results[i].stage != SMTP_STAGE_MAIL)
             return false;
     return true;
-}
-
-/* In so many words, which a rule about messages may take for one about a rate. */
-static bool
-says_it_ends_the_connection(const struct attempt *a)
-{
-    static const str phrases[] = {
-        { "this connection", 15 }, { "per connection", 14 },  { "one connection", 14 },
-        { "this session", 12 },    { "per session", 11 },     { "in a session", 12 },
-        { "in one session", 14 },  { "same connection", 15 },
-    };
-
-    if (!ends_the_connection(a))
-        return false;
-    for (size_t i = 0; i < COUNT_OF(phrases); i++)
-        if (str_find_nocase(str_from(a->results[0].text), phrases[i]) >= 0)
-            return true;
-    return false;
 }
 
 /* Under the lock: what is learnt when no rule said anything of the site. */
@@ -224,8 +207,6 @@ attempt_learn(struct attempt *a, enum err e)
 
     for (size_t i = 0; i < a->result_count; i++)
         judge_result(a, &a->results[i], now, &lesson);
-    if (says_it_ends_the_connection(a))
-        lesson.verdict.site = SITE_NOTHING;
     pthread_mutex_lock(&queue->lock);
     until =
         lesson.verdict.site != SITE_NOTHING ? teach(a, &lesson, now) : teach_otherwise(a, e, now);

@@ -109,6 +109,12 @@ answer_to(struct hop *hop, str line, unsigned *accepted)
         return "550 5.7.1 " LONG_TEXT LONG_TEXT LONG_TEXT LONG_TEXT "\r\n";
     if (str_starts(line, S("RCPT TO:<u451")))
         return "451 4.7.1 greylisted\r\n";
+    if (str_starts(line, S("RCPT TO:<grey")))
+        return "450 4.2.0 Greylisted, try again in 480 seconds\r\n";
+    if (str_starts(line, S("RCPT TO:<full")))
+        return "452 4.2.2 The mailbox is full\r\n";
+    if (str_starts(line, S("RCPT TO:<blocked")))
+        return "550 5.7.1 Client host blocked using zen.spamhaus.org\r\n";
     if (str_starts(line, S("RCPT")) && hop->recipients_max && *accepted == hop->recipients_max)
         return "452 4.5.3 too many recipients\r\n";
     if (str_starts(line, S("RCPT"))) {

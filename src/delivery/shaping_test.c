@@ -215,6 +215,10 @@ static const struct sample samples[] = {
     { "", 421, "4.7.0", "mx.example.net Error: too many connections from 192.0.2.1", "rate_limited", "slow" },
     { "", 421, "4.7.1", "Error: Connection rate limit exceeded: 31 from mail.example.org[192.0.2.1] for service smtp", "rate_limited", "slow" },
     { "", 452, "4.5.3", "Error: too many recipients", "rate_limited", "retry" },
+    { "", 421, "4.7.0", "Too many messages on this connection", "rate_limited", "retry" },
+    { "", 421, "4.4.5", "Too many mails in this connection, good bye", "rate_limited", "retry" },
+    { "", 421, "", "Maximum number of messages per session exceeded", "rate_limited", "retry" },
+    { "", 550, "5.7.1", "<ann@example.org>: Sender address is on our blacklist", "content_policy", "" },
     { "", 452, "4.3.1", "Insufficient system storage", "no_answer", "next_host" },
     { "", 552, "5.3.4", "Message size exceeds fixed limit", "message_too_large", "" },
     { "", 554, "5.4.6", "Error: too many hops", "loop", "" },
@@ -302,7 +306,8 @@ does(const struct shaping_verdict *verdict, uint16_t code, const char *action)
     if (strcmp(action, "next_host") == 0)
         return verdict->next_host;
     if (strcmp(action, "retry") == 0)
-        return !verdict->bounces && verdict->retry_after > 0;
+        return !verdict->bounces && verdict->retry_after > 0 &&
+               verdict->site <= SITE_SLOW * (code >= 500);
     return strcmp(shaping_site_action_name(verdict->site), action) == 0 && !verdict->next_host;
 }
 
