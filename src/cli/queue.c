@@ -176,7 +176,10 @@ run_clusters(struct call *call)
     ask_done(&ask);
     if (!exit && json_get_int(final, "count") == 0)
         output_line(call->out, "nothing waits");
-    else if (!exit && json_get_bool(final, "more"))
+    if (!exit && json_get_int(final, "one_in") > 1)
+        output_line(call->out, "One message in %lld was read, and counts for all of them.",
+                    (long long)json_get_int(final, "one_in"));
+    if (!exit && json_get_bool(final, "more"))
         output_line(call->out, "%lld reasons in all; --max shows more",
                     (long long)json_get_int(final, "count"));
     return exit;

@@ -122,6 +122,7 @@ struct queue_term {
 struct queue_query {
     struct queue_term words[QUEUE_QUERY_WORDS];
     size_t count;
+    size_t looks_max; /* Of a count: see COUNT_LOOKS_MAX, which 0 stands for. */
 };
 
 /* Views into TEXT.  ERR_SYNTAX with the cure in WHY. */
@@ -236,6 +237,7 @@ WAITS enum err queue_act(struct queue *queue, const struct queue_query *query,
 /* Counts of what matches, by age and by something else, the largest group first. */
 enum {
     SHAPE_GROUPS_MAX = 10000, /* What is in none of them is counted as "(others)". */
+    COUNT_LOOKS_MAX = 100000, /* Messages that are read for a count; of more, one in so many. */
     SHAPE_AGES = 10 /* Minutes: under 5, 10, 20, 40, 80, 160, 320, 640, 1280, and above. */
 };
 enum shape_by {
@@ -254,9 +256,11 @@ struct shape_group {
     uint64_t ages[SHAPE_AGES];
     str state; /* Of the site or provider: "throttled until …"; may be empty. */
 };
-/* In ARENA.  ERR_LIMIT. */
+/* In ARENA.  *ONE_IN: of what had to be read one message in so many was, and counts for all; 1: each.
+ * ERR_LIMIT. */
 WAITS enum err queue_shape(struct queue *queue, const struct queue_query *query, enum shape_by by,
-                           struct arena *arena, struct shape_group **groups, size_t *count);
+                           struct arena *arena, struct shape_group **groups, size_t *count,
+                           uint64_t *one_in);
 
 /* Providers and sites that take no mail at the moment, or less than there is, those for which most
  * waits first, at most MAX of them; *ALL: how many there are. */
@@ -294,7 +298,8 @@ struct queue_cluster {
     size_t command_count;
 };
 WAITS enum err queue_clusters(struct queue *queue, const struct queue_query *query,
-                              struct arena *arena, struct queue_cluster **clusters, size_t *count);
+                              struct arena *arena, struct queue_cluster **clusters, size_t *count,
+                              uint64_t *one_in);
 
 /* A message taken back by its sender: undo-send. */
 enum cancel_fate {

@@ -31,7 +31,9 @@ struct counting {
     size_t groups_max;
     enum shape_by by;
     struct map places;      /* Clusters by their main place. */
-    struct candidates left; /* For the second pass. */
+    struct candidates left; /* For the second pass, */
+    size_t stride;          /* of which it reads one in so many, */
+    uint64_t weight;        /* and each counts for these. */
     /* Under the lock: whether the tables know all about ROW; NULL: never. */
     bool (*knows_row)(const struct counting *c, const struct schedule_row *row);
     void (*count_row)(struct counting *c, const struct schedule_row *row);
@@ -74,13 +76,15 @@ count_message(void *arg, struct schedule_message *message)
 WAITS static enum err
 look_at_rest(struct counting *c)
 {
+    size_t max = c->query->looks_max ? c->query->looks_max : COUNT_LOOKS_MAX;
     struct arena scratch;
     enum err e = OK;
 
     arena_init(&scratch, ATTEMPT_ARENA_MAX);
-    for (size_t i = 0; i < c->left.count && !e && !c->full; i++) {
+    c->weight = c->stride = (c->left.count + max - 1) / max + (c->left.count == 0);
+    for (size_t i = 0; i < c->left.count && !e && !c->full; i += c->stride) {
         struct message_view view;
-        queue_share_core(i);
+        queue_share_core(i / c->stride);
         arena_clear(&scratch);
         e = queue_look_at(c->queue, c->left.shaping, c->left.ids[i], &scratch, &view);
         for (uint32_t k = 0; !e && k < view.row_count; k++)
@@ -103,6 +107,7 @@ count_all(struct counting *c)
     bool more = true;
 
     c->now = clock_now();
+    c->weight = 1;
     c->left.shaping = queue_shaping(c->queue);
     map_init(&c->groups, 0);
     while (more && !c->full) {
@@ -196,8 +201,8 @@ add_to_shape(struct counting *c, str name, instant received_at)
         !arena_copy(c->arena, map_count(&c->groups) > c->groups_max ? S("(others)") : name,
                     &group->name))
         c->full = true;
-    group->total++;
-    group->ages[age_of(c->now - received_at)]++;
+    group->total += c->weight;
+    group->ages[age_of(c->now - received_at)] += c->weight;
 }
 
 static bool
@@ -335,7 +340,7 @@ counting_done(struct counting *c)
 
 enum err
 queue_shape(struct queue *queue, const struct queue_query *query, enum shape_by by,
-            struct arena *arena, struct shape_group **groups, size_t *count)
+            struct arena *arena, struct shape_group **groups, size_t *count, uint64_t *one_in)
 {
     struct counting c = {
         .queue = queue,
@@ -365,6 +370,7 @@ queue_shape(struct queue *queue, const struct queue_query *query, enum shape_by 
     }
     if (!e && c.full)
         e = ERR_LIMIT;
+    *one_in = MAX(c.stride, (size_t)1);
     counting_done(&c);
     *groups = sorted;
     return e;
@@ -472,7 +478,7 @@ add_place(struct counting *c, struct tally *tally, str provider, str site)
 
     for (size_t i = 0; i < tally->cluster.places; i++)
         if (str_eq(tally->places[i].name, name)) {
-            tally->places[i].count++;
+            tally->places[i].count += c->weight;
             return;
         }
     if (tally->cluster.places == CLUSTER_PLACES || name.len == 0)
@@ -484,7 +490,7 @@ add_place(struct counting *c, struct tally *tally, str provider, str site)
         c->full = true;
         return;
     }
-    tally->places[tally->cluster.places++].count = 1;
+    tally->places[tally->cluster.places++].count = c->weight;
 }
 
 static instant
@@ -502,7 +508,7 @@ add_to_tally(struct counting *c, struct tally *tally, const struct row_view *row
     struct queue_cluster *cluster = &tally->cluster;
     instant next = next_of(row);
 
-    cluster->count++;
+    cluster->count += c->weight;
     if (cluster->since == 0 || received_at < cluster->since)
         cluster->since = received_at;
     if (next && (cluster->next == 0 || next < cluster->next))
@@ -725,7 +731,7 @@ compare_clusters(const void *a, const void *b)
 
 enum err
 queue_clusters(struct queue *queue, const struct queue_query *query, struct arena *arena,
-               struct queue_cluster **clusters, size_t *count)
+               struct queue_cluster **clusters, size_t *count, uint64_t *one_in)
 {
     struct counting c = {
         .queue = queue,
@@ -756,6 +762,7 @@ queue_clusters(struct queue *queue, const struct queue_query *query, struct aren
     }
     if (!e && (c.full || !sorted))
         e = ERR_LIMIT;
+    *one_in = MAX(c.stride, (size_t)1);
     counting_done(&c);
     *clusters = sorted;
     return e;

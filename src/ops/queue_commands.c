@@ -426,6 +426,7 @@ run_shape(struct control_call *call)
     enum shape_by by = SHAPE_PROVIDER;
     struct shape_group *groups;
     struct queue_query query;
+    uint64_t one_in;
     size_t count;
     enum err e = read_query(call, &query);
 
@@ -434,7 +435,8 @@ run_shape(struct control_call *call)
     if (by_text.len && !shape_by_parse(by_text, &by))
         return control_fail(call, ERR_SYNTAX, "bad_by", "see 'outpost help queue shape'",
                             "there is no shape by %.*s", STR_ARG(by_text));
-    e = queue_shape(call->context->queue, &query, by, &call->arena, &groups, &count);
+    e = queue_shape(call->context->queue, &query, by, &call->arena, &groups, &count,
+                    &one_in);
     if (e)
         return too_many(call, e);
     for (size_t i = 0; i < count && !e; i++) {
@@ -446,6 +448,7 @@ run_shape(struct control_call *call)
         put_text(writer, "state", groups[i].state);
         e = control_row_end(call);
     }
+    json_put_int(&call->answer, "one_in", (int64_t)one_in);
     return e;
 }
 
@@ -481,12 +484,14 @@ run_clusters(struct control_call *call)
     int64_t max = json_get_int(call->args, "max");
     struct queue_cluster *clusters;
     struct queue_query query;
+    uint64_t one_in;
     size_t count;
     enum err e = read_query(call, &query);
 
     if (e)
         return e;
-    e = queue_clusters(call->context->queue, &query, &call->arena, &clusters, &count);
+    e = queue_clusters(call->context->queue, &query, &call->arena, &clusters, &count,
+                       &one_in);
     if (e)
         return too_many(call, e);
     if (max <= 0)
@@ -494,6 +499,7 @@ run_clusters(struct control_call *call)
     for (size_t i = 0; i < count && (int64_t)i < max && !e; i++)
         e = put_cluster(call, &clusters[i]);
     json_put_int(&call->answer, "count", (int64_t)count);
+    json_put_int(&call->answer, "one_in", (int64_t)one_in);
     json_put_bool(&call->answer, "more", (int64_t)count > max);
     return e;
 }
