@@ -17,6 +17,7 @@
 #include "runtime/dns.h"
 #include "runtime/fiber.h"
 #include "runtime/tls.h"
+#include "runtime/wait.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -284,9 +285,16 @@ read_resolvers(struct endpoint *resolvers, size_t max)
     return count;
 }
 
-static enum err
-configure_dns(struct why *why)
+/* On a thread: see dns_configure(). */
+struct configuring {
+    enum err result;
+    struct why why;
+};
+
+static void
+configure_dns(void *arg)
 {
+    struct configuring *configuring = arg;
     struct endpoint resolvers[3];
     struct dns_options options = {
         .forwarders = resolvers,
@@ -294,7 +302,7 @@ configure_dns(struct why *why)
         .hosts_file = access("/etc/hosts", R_OK) == 0 ? "/etc/hosts" : NULL,
     };
 
-    return dns_configure(&options, why);
+    configuring->result = dns_configure(&options, &configuring->why);
 }
 
 WAITS static void
@@ -329,7 +337,7 @@ WAITS static bool
 look_up(struct sending *s)
 {
     struct dns_answer answer = { 0 };
-    struct why why = { "" };
+    struct configuring configuring = { .result = OK };
     ipaddr addr;
 
     s->began = clock_steady();
@@ -337,8 +345,9 @@ look_up(struct sending *s)
         s->addresses[s->address_count++] = (struct endpoint){ addr, s->port };
         return true;
     }
-    if (configure_dns(&why)) {
-        tell_failure(s, TEST_LOOKUP, ERR_TIMEOUT, NULL, why.text);
+    offload(configure_dns, &configuring);
+    if (configuring.result) {
+        tell_failure(s, TEST_LOOKUP, ERR_TIMEOUT, NULL, configuring.why.text);
         return false;
     }
     if (!call_has(s->call, "--ipv6"))

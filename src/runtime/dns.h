@@ -64,7 +64,7 @@ struct dns_options {
     const char *hosts_file; /* NULL: none */
 };
 
-/* Once, before runtime_run() or in its first fiber. */
+/* Once, before runtime_run(), or by offload(): libunbound has frames as large as a fiber's stack. */
 enum err dns_configure(const struct dns_options *options, struct why *why);
 
 /* Asks for NAME.  ERR_TIMEOUT and failures of servers are an answer (DNS_TEMPORARY); errors are
