@@ -329,6 +329,19 @@ measure_lanes(const struct world *world, struct tally *tally)
 }
 
 static void
+measure_recovery(const struct world *world, struct tally *tally)
+{
+    for (uint32_t i = 0; i < world->letter_count; i++) {
+        const struct letter *letter = &world->letters[i];
+        const struct site *site = &world->sites[letter->site];
+        instant ready = MAX(letter->post_at, letter->release_at);
+        if (ready >= site->sick_from && ready < site->sick_until && letter->delivered > 0 &&
+            letter->manner == MANNER_TAKEN)
+            span_add(&tally->recovery, letter->delivered_at - site->sick_until);
+    }
+}
+
+static void
 measure_healthy(const struct world *world, struct spans *spans)
 {
     for (uint32_t i = 0; i < world->letter_count; i++) {
@@ -371,8 +384,10 @@ judge(struct world *world, struct tally *tally, FILE *out)
     tally->repeats_excused += world->repeats_excused;
     judge_letters(world, tally, out);
     judge_sites(world, tally, out);
-    if (world->crash_count == 0)
-        measure_lanes(world, tally);
+    if (world->crash_count > 0)
+        return;
+    measure_lanes(world, tally);
+    measure_recovery(world, tally);
 }
 
 /* --- Many worlds. */
@@ -421,6 +436,7 @@ tally_add(struct tally *sum, const struct tally *one)
     for (size_t i = 0; i < COUNT_OF(sum->beside); i++)
         for (size_t lane = 0; lane <= LANE_COUNT; lane++)
             spans_add(&sum->beside[i][lane], &one->beside[i][lane]);
+    spans_add(&sum->recovery, &one->recovery);
     spans_add(&sum->healthy, &one->healthy);
     spans_add(&sum->healthy_alone, &one->healthy_alone);
 }
@@ -507,6 +523,7 @@ tally_print(const struct tally *tally, bool verbose, FILE *out)
                            i ? " at a rate" : "");
             print_spans(name, &tally->beside[i][lane], out);
         }
+    print_spans("after an outage", &tally->recovery, out);
     print_spans("letters to healthy sites", &tally->healthy, out);
     print_spans("the same without sick ones", &tally->healthy_alone, out);
 }

@@ -236,6 +236,7 @@ struct tally {
     struct kind_tally kinds[KIND_COUNT];
     struct spans beside[2][LANE_COUNT + 1]; /* At sites with a backlog: without, and with a rate.
                                              * The last are small newsletters. */
+    struct spans recovery; /* From the end of an outage, of what was posted during it. */
     struct spans healthy, healthy_alone;
 };
 
