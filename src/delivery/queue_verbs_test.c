@@ -162,6 +162,7 @@ story_reroute(struct world *world)
     CHECK(times_heard(other, "RCPT TO:<u451@") > 1 && !heard(hop, "u451"));
     sim_network_fault(addr_of("198.51.100.1"), SIM_FAULT_NONE);
     CHECK(act_with(world, &back, "to:u451") == 1);
+    sim_advance(MINUTES(20)); /* The site is asked again. */
     CHECK(heard(hop, "u451"));
     CHECK(waiting(world) <= 2);
 }

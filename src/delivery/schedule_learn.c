@@ -367,6 +367,19 @@ short_pause(const struct schedule *schedule, unsigned failures)
     return MIN(pause, schedule->limits.retry_max);
 }
 
+/* From one question to the next at a site from which nothing comes: a third longer each time, so
+ * that what follows an outage waits for a part of its length, and not for as long again. */
+static duration
+outage_pause(struct schedule *schedule, unsigned failures)
+{
+    duration pause = schedule->limits.retry_min;
+
+    for (unsigned i = 1; i < failures && pause < schedule->limits.retry_max; i++)
+        pause += pause / 3;
+    pause = MIN(pause, schedule->limits.retry_max);
+    return pause - pause / 10 + (duration)rand_below(&schedule->rand, (uint64_t)pause / 5 + 1);
+}
+
 void
 schedule_site_succeeded(struct schedule *schedule, struct schedule_site *site, instant now)
 {
@@ -437,7 +450,7 @@ schedule_site_failed(struct schedule *schedule, struct schedule_site *site, str 
     group->failures++;
     group->threshold = MAX(1U, MIN(group->threshold, schedule->limits.site_slots) / 2);
     group->limit = 1;
-    schedule_group_pause(schedule, group, schedule_retry_at(schedule, group->failures, now));
+    schedule_group_pause(schedule, group, now + outage_pause(schedule, group->failures));
     return group->paused_until;
 }
 

@@ -206,7 +206,7 @@ a_dead_site_pauses_without_delaying_others(void)
     schedule_tick(&schedule, until);
     CHECK(schedule_take_site(&schedule, T0) == dead);
     until = schedule_site_failed(&schedule, dead, S("connection refused"), until);
-    CHECK(until > T0 + MINUTES(12));
+    CHECK(until > T0 + MINUTES(10));
     schedule_site_release(&schedule, dead);
     schedule_done(&schedule);
 }

@@ -9,6 +9,7 @@
  */
 #include "base/must.h"
 #include "delivery/queue_inside.h"
+#include "protocols/smtp/client.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
 
@@ -193,6 +194,13 @@ put_off_failures(struct settlement *s, enum err e)
     }
 }
 
+/* Nothing was heard of the message: its site pauses, and says when it is asked again. */
+static bool
+waits_for_its_site(const struct result *result, instant now)
+{
+    return result->stage < SMTP_STAGE_MAIL && result->retry_after == 0 && result->not_before > now;
+}
+
 /* When the next attempt comes, after ATTEMPTS: a time that the answer said, or its class, takes the
  * place of retry_min, and is never cut short by the dice; who greylists counts the seconds. */
 static instant
@@ -245,7 +253,7 @@ plan(struct settlement *s, instant now)
         }
         if (result->outcome == OUTCOME_LATE)
             row->delay_reported = true;
-        else if (result->outcome == OUTCOME_DEFERRED)
+        else if (result->outcome == OUTCOME_DEFERRED && !waits_for_its_site(result, now))
             result->not_before =
                 MAX(result->not_before, next_try(&s->queue->schedule, result, row->attempts, now));
         row->next_attempt = result->not_before;
