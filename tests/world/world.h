@@ -217,6 +217,7 @@ enum {
 struct spans {
     uint64_t count;
     uint64_t steps[SPAN_STEPS];
+    duration total;
     duration most;
 };
 
