@@ -88,6 +88,13 @@ span_quantile(const struct spans *spans, double share)
     return 0;
 }
 
+/* Whether it says anything of limits and times. */
+static bool
+is_calm(const struct world *world)
+{
+    return world->crash_count == 0 && !world->options.meddles;
+}
+
 /* --- Losses and repeats. */
 
 static bool
@@ -120,7 +127,7 @@ judge_letter(const struct world *world, const struct letter *letter)
     bool cuts = world->sites[letter->site].kind == KIND_FLAKY ||
                 world->sites[letter->site].kind == KIND_CUTS;
 
-    if (letter->delivered && letter->delivered_at < letter->release_at)
+    if (letter->delivered && letter->delivered_at < letter->release_at && !world->options.meddles)
         return "delivered before its time";
     if (letter->by && letter->delivered && letter->delivered_at > letter->by + late_excused)
         return "delivered after the time by which it was to be returned";
@@ -292,7 +299,7 @@ judge_sites(const struct world *world, struct tally *tally, FILE *out)
         kind->sites++;
         kind->letters += site->letters;
         kind->taken += site->taken;
-        if (!site->is_large || world->crash_count > 0)
+        if (!site->is_large || !is_calm(world))
             continue;
         if (site->allowed > 0)
             judge_windows(world, site, tally, out);
@@ -398,7 +405,7 @@ judge(struct world *world, struct tally *tally, FILE *out)
     tally->repeats_excused += world->repeats_excused;
     judge_letters(world, tally, out);
     judge_sites(world, tally, out);
-    if (world->crash_count > 0)
+    if (!is_calm(world))
         return;
     measure_lanes(world, tally);
     measure_recovery(world, tally);

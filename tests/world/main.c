@@ -3,7 +3,8 @@
  *
  * What a seed means beside the numbers that it draws: those that four divides have crashes, of the
  * others each fifth is lived twice, with and without the sick sites.  Each third sends from two
- * addresses, which receivers count apart.  Start reading at main(); README.md has examples.
+ * addresses, which receivers count apart; in each seventh an operator meddles.  Start reading at
+ * main(); README.md has examples.
  */
 #include "world.h"
 
@@ -42,7 +43,8 @@ choose_troubles(struct options *options)
 {
     options->crashes = options->seed % 4 == 0 ? CRASHES : 0;
     options->sources = options->seed % 3 == 0 ? SOURCES_MAX : 1;
-    options->pair = options->crashes == 0 && options->seed % 5 == 0;
+    options->meddles = options->seed % 7 == 0;
+    options->pair = options->crashes == 0 && !options->meddles && options->seed % 5 == 0;
 }
 
 /* --- Processes. */

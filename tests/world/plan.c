@@ -510,6 +510,7 @@ world_plan(struct world *world)
 
     rand_init(&world->dice, world->options.seed);
     rand_init(&world->mischief, world->options.seed ^ 0x5eed);
+    rand_init(&world->whims, world->options.seed ^ 0xbad);
     world->begins = clock_now();
     world->site_count = MIN(world->options.sites, (unsigned)SITES_MAX) + 1;
     world->sites = calloc(world->site_count, sizeof(*world->sites));

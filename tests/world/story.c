@@ -28,6 +28,7 @@ enum {
     MESSAGE_RECIPIENTS_MAX = 64,
     ADDRESS_SIZE = 80,
     SHOWN_MAX = 20,
+    MEDDLES_ONE_IN = 8,
     SEGMENT = 4 * 1024 * 1024
 };
 
@@ -276,6 +277,8 @@ live(struct world *world)
             weather = clock_now();
         }
         letter = post_due(world, letter);
+        if (world->options.meddles && rand_below(&world->whims, MEDDLES_ONE_IN) == 0)
+            meddle(world);
         if (crash && go_on_crashing(world, crash, &armed))
             crashes++;
     }
@@ -377,6 +380,8 @@ tell(void *arg)
 
     open_world(world, &dir);
     live(world);
+    if (world->options.meddles)
+        meddle_no_more(world);
     wait_for_the_end(world);
     close_world(world, &dir);
 }

@@ -247,6 +247,7 @@ struct options {
     unsigned recipients; /* About so many. */
     unsigned crashes;    /* At most. */
     unsigned sources;    /* Addresses that mail leaves from; receivers count each for itself. */
+    bool meddles;        /* An operator does things. */
     bool pair;           /* Run once more without the sick sites, to compare. */
     bool without_sick;
     bool verbose;
@@ -257,6 +258,7 @@ struct world {
     struct options options;
     struct rand dice;     /* Of the plan. */
     struct rand mischief; /* Of the receivers. */
+    struct rand whims;    /* Of the operator. */
     struct site *sites;   /* The last one is home. */
     unsigned site_count;
     unsigned great;         /* Which of the great providers this world has. */
@@ -299,6 +301,10 @@ struct letter *world_letter(struct world *world, str address);
 WAITS void receiver_serve(void *world, struct stream *stream);
 /* Faults of network and DNS as they are to be now. */
 void receiver_weather(struct world *world);
+
+/* meddle.c: something of what an operator can do, that takes nothing away; and its end. */
+WAITS void meddle(struct world *world);
+WAITS void meddle_no_more(struct world *world);
 
 /* ledger.c */
 void ledger_delivered(struct world *world, struct letter *letter);
