@@ -37,7 +37,7 @@ static const duration late_excused = MINUTES(15);
 #define LONG MINUTES(1)
 
 /* The same where a rate must be kept, by lane; the last are small newsletters. */
-static const double seconds_at_rate[LANE_COUNT + 1] = { 8, 64, 128, 0, 256 };
+static const double seconds_at_rate[LANE_COUNT + 1] = { 8, 64, 256, 0, 256 };
 
 /* --- Saying it. */
 
