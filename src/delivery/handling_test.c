@@ -152,6 +152,28 @@ what_must_arrive_in_time_comes_back_when_it_is_over(void)
 }
 
 static void
+story_told(struct world *world)
+{
+    struct hop *back = hop_at(world, 1, "198.51.100.3");
+    struct envelope over = {
+        .lane = LANE_PERSONAL,
+        .by = BY_NOTIFY,
+        .by_deadline = clock_now() - MINUTES(4),
+    };
+
+    world->like = &over;
+    post(world, "me@sender.example", "u451@there.example", 0);
+    sim_advance(HOURS(2));
+    CHECK(back->transactions == 0 && waiting(world) == 1);
+}
+
+static void
+what_was_late_when_it_came_is_not_reported_again(void)
+{
+    in_world(story_told, plain_config);
+}
+
+static void
 story_half(struct world *world)
 {
     struct hop *hop = hop_at(world, 0, "198.51.100.1");
@@ -409,6 +431,7 @@ main(void)
     RUN(its_days_are_counted_from_the_release);
     RUN(what_must_arrive_in_time_comes_back_when_it_is_over);
     RUN(there_is_another_attempt_before_the_time_is_over);
+    RUN(what_was_late_when_it_came_is_not_reported_again);
     RUN(of_what_is_late_the_sender_hears_once_and_it_goes_on);
     RUN(a_next_hop_must_keep_the_time_to_get_what_must_be_in_time);
     RUN(a_next_hop_that_needs_longer_does_not_get_it);

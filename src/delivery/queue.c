@@ -350,6 +350,16 @@ place_row(struct queue *queue, struct schedule_message *message, uint32_t index,
     message->rows[index].rerouted = progress && progress->recipients[index].route.len > 0;
 }
 
+/* A time to be told of (BY=;N) that was over when the message came: whoever had it then has told.
+ * RFC 2852 4. */
+static instant
+deadline_of(const struct envelope *envelope)
+{
+    bool told = envelope->by == BY_NOTIFY && envelope->by_deadline <= envelope->received_at;
+
+    return told ? 0 : envelope->by_deadline;
+}
+
 /* Under the lock.  The message has a user, the caller; NULL when it is there already. */
 static struct schedule_message *
 add_message(struct queue *queue, const struct envelope *envelope, const struct progress *progress,
@@ -359,7 +369,7 @@ add_message(struct queue *queue, const struct envelope *envelope, const struct p
         .id = envelope->id,
         .received_at = envelope->received_at,
         .not_before = envelope->release_at,
-        .expires = envelope->by_deadline,
+        .expires = deadline_of(envelope),
         .only_warns = envelope->by == BY_NOTIFY,
         .sender = sender_hash(envelope),
         .lane = envelope->lane,

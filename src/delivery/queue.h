@@ -173,6 +173,7 @@ struct queue_entry {
     enum lane lane;
     str lane_why;
     int priority;
+    instant deliver_by; /* The sender's time limit; 0: none. */
     struct queue_recipient *recipients;
     size_t recipient_count;
 };

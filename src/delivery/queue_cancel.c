@@ -75,6 +75,7 @@ record_taken_back(const struct cancelling *c, uint32_t index)
         .recipient = c->envelope.recipients[index].address,
         .recipient_index = index,
         .account = c->envelope.account,
+        .text = S("Taken back before it left"),
         .reason = c->wish->reason,
         .actor = c->wish->actor,
     };

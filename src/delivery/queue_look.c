@@ -261,6 +261,7 @@ fill_entry(struct queue *queue, struct arena *arena, const struct message_view *
         .lane = view->lane,
         .lane_why = view->envelope.lane_why,
         .priority = view->envelope.priority,
+        .deliver_by = view->envelope.by_deadline,
         .recipients = arena_new_array(arena, struct queue_recipient, view->row_count),
         .recipient_count = view->row_count,
     };

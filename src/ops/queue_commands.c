@@ -104,6 +104,7 @@ put_head(struct json_writer *writer, const struct queue_entry *entry)
     put_text(writer, "lane_why", entry->lane_why);
     if (entry->priority)
         json_put_int(writer, "priority", entry->priority);
+    put_time(writer, "deliver_by", entry->deliver_by);
 }
 
 static void
