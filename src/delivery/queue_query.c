@@ -486,9 +486,7 @@ queue_site_reason(const struct schedule_site *site)
 {
     for (unsigned i = 0; i < SCOPE_COUNT; i++) {
         const struct schedule_group *group = site->groups[i];
-        bool well = !group || (!group->rate && !group->failures && !group->strikes &&
-                               group->paused_until == 0);
-        if (!well && group->reason && group->reason[0])
+        if (group && !schedule_group_is_well(group) && group->reason)
             return str_from(group->reason);
     }
     return S("");

@@ -362,6 +362,9 @@ instant schedule_site_throttled_until(const struct schedule_site *site, instant 
 /* Until when SITE takes no mail, because it, its provider or our source pauses: 0 when it does. */
 instant schedule_site_paused_until(const struct schedule_site *site, instant now);
 
+/* Nothing was refused that still has consequences, but for a number of connections. */
+bool schedule_group_is_well(const struct schedule_group *group);
+
 /* What keeps a site, in one sentence without a full stop ("provider google takes 100 messages in
  * 1h from us"), and until when (0: nobody knows). */
 enum schedule_wait_kind {

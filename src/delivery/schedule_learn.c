@@ -35,6 +35,7 @@ static const duration probe_lost = MINUTES(1); /* Without an answer. */
 /* Codes ask earlier; but where asking may be what keeps it closed, they wait like the others. */
 static const duration code_hurries = MINUTES(1);
 static const duration scale_max = HOURS(1);
+static const duration grow_last = MINUTES(10); /* While nothing was refused since. */
 static const duration credit_min = MILLISECONDS(20);
 static const duration hold_first = SECONDS(30);
 static const duration hold_last = HOURS(1);
@@ -246,8 +247,10 @@ static void
 rate_grow(struct schedule_rate *rate, instant now)
 {
     duration next = rate->interval * 4 / 5;
+    /* What it was closed for may have been a penalty, which says nothing of its windows. */
+    duration step = rate->refused ? rate->scale : MIN(rate->scale, grow_last);
 
-    if (!rate->bound || now - rate->changed_at < MAX(rate->scale, 4 * rate->interval))
+    if (!rate->bound || now - rate->changed_at < MAX(step, 4 * rate->interval))
         return;
     if (rate->refused && now < rate->hold_until) {
         next = MAX(next, (rate->interval + rate->refused) / 2);
@@ -391,6 +394,9 @@ schedule_site_succeeded(struct schedule *schedule, struct schedule_site *site, i
         group->failures = 0;
         group->works = true;
         group->strikes -= group->strikes > 0;
+        if (group->reason && schedule_group_is_well(group) &&
+            (group->lowered_at == 0 || group->limit >= schedule_group_ceiling(schedule, group)))
+            schedule_group_reason(group, S(""));
         if (group->session_messages && now - group->session_at > session_memory)
             group->session_messages = 0;
         was_closed = group->rate && group->rate->closed;

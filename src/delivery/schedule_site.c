@@ -86,7 +86,14 @@ void
 schedule_group_reason(struct schedule_group *group, str reason)
 {
     free(group->reason);
-    group->reason = str_dup(str_head(reason, 200));
+    group->reason = reason.len ? str_dup(str_head(reason, 200)) : NULL;
+}
+
+bool
+schedule_group_is_well(const struct schedule_group *group)
+{
+    return group->paused_until == 0 && group->failures == 0 && group->strikes == 0 &&
+           !schedule_rate_is_closed(group->rate) && schedule_rate_per_hour(group->rate) == 0;
 }
 
 static void
