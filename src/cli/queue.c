@@ -11,6 +11,10 @@
 #include <limits.h>
 #include <stdio.h>
 
+enum {
+    SHAPE_SHOWN = 40
+};
+
 static const struct column list_columns[] = {
     { "id", NULL, COLUMN_ID, false },
     { "received", "AGE", COLUMN_AGE, false },
@@ -160,6 +164,24 @@ print_cluster(void *arg, const struct json *row)
     buf_done(&line);
 }
 
+static void
+print_row(void *arg, const struct json *row)
+{
+    output_row(arg, row);
+}
+
+/* Of a sample, or of more groups than were shown. */
+static void
+print_rest(const struct call *call, const struct json *final, uint64_t shown)
+{
+    if (json_get_int(final, "one_in") > 1)
+        output_line(call->out, "One message in %lld was read, and counts for all of them.",
+                    (long long)json_get_int(final, "one_in"));
+    if (shown && json_get_int(final, "count") > (int64_t)shown)
+        output_line(call->out, "%lld in all; --max shows more",
+                    (long long)json_get_int(final, "count"));
+}
+
 static int
 run_clusters(struct call *call)
 {
@@ -176,12 +198,8 @@ run_clusters(struct call *call)
     ask_done(&ask);
     if (!exit && json_get_int(final, "count") == 0)
         output_line(call->out, "nothing waits");
-    if (!exit && json_get_int(final, "one_in") > 1)
-        output_line(call->out, "One message in %lld was read, and counts for all of them.",
-                    (long long)json_get_int(final, "one_in"));
-    if (!exit && json_get_bool(final, "more"))
-        output_line(call->out, "%lld reasons in all; --max shows more",
-                    (long long)json_get_int(final, "count"));
+    else if (!exit)
+        print_rest(call, final, call_number(call, "--max", 10));
     return exit;
 }
 
@@ -199,15 +217,24 @@ run_export(struct call *call)
 static int
 run_shape(struct call *call)
 {
+    uint64_t max = call_number(call, "--max", is_for_people(call) ? SHAPE_SHOWN : 0);
     const char *by = call_text(call, "--by");
+    const struct json *final = NULL;
     struct ask ask;
+    int exit;
 
     ask_begin(&ask, call);
     put_query(&ask);
     if (by)
         json_put_text(&ask.writer, "by", str_from(by));
-    return ask_list(&ask, "queue.shape", "outpost.queue.shape/1", shape_columns,
-                    "the queue is empty");
+    json_put_int(&ask.writer, "max", (int64_t)max);
+    output_list(call->out, "outpost.queue.shape/1", shape_columns);
+    exit = control_ask(call, "queue.shape", ask_text(&ask), print_row, call->out, &final);
+    output_list_end(call->out, exit ? NULL : "the queue is empty");
+    ask_done(&ask);
+    if (!exit)
+        print_rest(call, final, max);
+    return exit;
 }
 
 /* --- Acts. */
@@ -249,12 +276,6 @@ end_action(struct call *call, const struct json *final)
                                                                               : EXIT_OK;
 }
 
-static void
-print_sample(void *arg, const struct json *row)
-{
-    output_row(arg, row);
-}
-
 /* Counts, with samples of what it would concern: on stdout for --dry-run, before a question on
  * stderr. */
 static int
@@ -269,7 +290,7 @@ count_first(struct call *call, bool for_question, const struct json **final)
     if (for_question)
         out->file = stderr;
     output_list(out, "outpost.queue.message/1", list_columns);
-    exit = control_ask(call, "queue.act", ask_text(&ask), print_sample, out, final);
+    exit = control_ask(call, "queue.act", ask_text(&ask), print_row, out, final);
     output_list_end(out, NULL);
     out->file = file;
     ask_done(&ask);
@@ -342,7 +363,7 @@ take_back(struct call *call)
     if (account)
         json_put_text(&ask.writer, "account", str_from(account));
     output_list(call->out, "outpost.queue.cancelled/1", cancelled_columns);
-    exit = control_ask(call, "queue.cancel", ask_text(&ask), print_sample, call->out, &final);
+    exit = control_ask(call, "queue.cancel", ask_text(&ask), print_row, call->out, &final);
     output_list_end(call->out, NULL);
     ask_done(&ask);
     return exit || json_get_int(final, "late") == 0 ? exit : EXIT_PARTLY;
@@ -379,6 +400,7 @@ static const struct flag list_flags[] = {
 static const struct flag shape_flags[] = {
     { "--by", 0, FLAG_CHOICE, "domain|site|provider|sender|account|lane|source", false,
       "What a line stands for (provider)" },
+    { "--max", 0, FLAG_NUMBER, "N", false, "At most so many lines (40 for people)" },
     { 0 },
 };
 
@@ -497,7 +519,8 @@ const struct command queue_commands[] = {
               "never goes, and nobody gets a report.\n\n" ACT_TEXT,
       .run = run_cancel,
       .examples = { "outpost queue cancel 01JD7Z3K9Q8M5N2P4R6S8T0V1W --yes --reason 'sent in error'", "",
-                    "outpost queue cancel 01JD7Z3K9Q8M5N2P4R6S8T0V1W --account ann@example.org --yes --reason undo", "for the one who sent it" } },
+                    "outpost queue cancel 01JD7Z3K9Q8M5N2P4R6S8T0V1W --account ann@example.org --yes "
+                    "--reason undo", "for the one who sent it" } },
     { .verb = "reroute", .args = "QUERY...", .args_max = UINT_MAX,
       .uses = USES_SERVER | USES_DESTROYS, .flags = reroute_flags,
       .summary = "Give it to another next hop",

@@ -676,7 +676,9 @@ summarize(struct counting *c, struct queue_cluster *cluster)
 
     buf_init(&buf, 4096);
     buf_addf(&buf, "%.*s", STR_ARG(cluster->words));
-    if (cluster->place.len)
+    if (cluster->place.len && cluster->place_count * 10 < cluster->count)
+        buf_add(&buf, S("; at many places"));
+    else if (cluster->place.len)
         buf_addf(&buf, "; %llu at %.*s%s", (unsigned long long)cluster->place_count,
                  STR_ARG(cluster->place),
                  cluster->places > 1 && cluster->places < CLUSTER_PLACES ? ", the others elsewhere"

@@ -121,6 +121,37 @@ lanes_have_names(void)
 }
 
 static void
+progress_of_the_first_version_is_read(void)
+{
+    struct progress written, read;
+    struct arena arena;
+    struct buf buf, old;
+
+    arena_init(&arena, 100000);
+    buf_init(&buf, 10000);
+    buf_init(&old, 10000);
+    CHECK(progress_init(&written, &arena, 1, SECONDS(5)) == OK);
+    written.recipients[0].text = S("come back later");
+    written.recipients[0].attempts = 3;
+    progress_encode(&written, &buf);
+    /* The same without the route, which is the last, and empty. */
+    buf_add_u8(&old, 1);
+    buf_add(&old, str_head(str_skip(buf_str(&buf), 1), buf.len - 1 - 4));
+    CHECK(progress_decode(buf_str(&old), &arena, &read) == OK);
+    CHECK(read.recipient_count == 1 && read.recipients[0].attempts == 3);
+    CHECK_STR(read.recipients[0].text, "come back later");
+    CHECK(read.recipients[0].route.len == 0);
+    written.recipients[0].route = S("smtp://relay.example.net");
+    buf_clear(&buf);
+    progress_encode(&written, &buf);
+    CHECK(progress_decode(buf_str(&buf), &arena, &read) == OK);
+    CHECK_STR(read.recipients[0].route, "smtp://relay.example.net");
+    buf_done(&buf);
+    buf_done(&old);
+    arena_done(&arena);
+}
+
+static void
 progress_is_done_when_nobody_waits(void)
 {
     struct progress written, read;
@@ -156,6 +187,7 @@ main(void)
     RUN(an_envelope_of_an_older_version_is_read);
     RUN(an_envelope_keeps_how_it_is_to_be_handled);
     RUN(lanes_have_names);
+    RUN(progress_of_the_first_version_is_read);
     RUN(progress_is_done_when_nobody_waits);
     return check_end();
 }

@@ -424,6 +424,7 @@ run_shape(struct control_call *call)
     static const char *const ages[SHAPE_AGES] = { "5m",   "10m",  "20m",  "40m",   "80m",
                                                   "160m", "320m", "640m", "1280m", "older" };
     str by_text = json_get_text(call->args, "by");
+    int64_t max = json_get_int(call->args, "max");
     enum shape_by by = SHAPE_PROVIDER;
     struct shape_group *groups;
     struct queue_query query;
@@ -440,7 +441,7 @@ run_shape(struct control_call *call)
                     &one_in);
     if (e)
         return too_many(call, e);
-    for (size_t i = 0; i < count && !e; i++) {
+    for (size_t i = 0; i < count && (max <= 0 || (int64_t)i < max) && !e; i++) {
         struct json_writer *writer = control_row(call);
         json_put_text(writer, "name", groups[i].name);
         json_put_int(writer, "total", (int64_t)groups[i].total);
@@ -449,6 +450,7 @@ run_shape(struct control_call *call)
         put_text(writer, "state", groups[i].state);
         e = control_row_end(call);
     }
+    json_put_int(&call->answer, "count", (int64_t)count);
     json_put_int(&call->answer, "one_in", (int64_t)one_in);
     return e;
 }
@@ -512,7 +514,7 @@ const struct control_command control_queue[] = {
     { "queue.show",    run_show,     CONTROL_NEEDS_SERVER },  /* id */
     { "queue.why",     run_why,      CONTROL_NEEDS_SERVER },  /* query */
     { "queue.act",     run_act,      CONTROL_NEEDS_SERVER },  /* verb query all dry_run reason for_ms until to */
-    { "queue.shape",   run_shape,    CONTROL_NEEDS_SERVER },  /* query by */
+    { "queue.shape",   run_shape,    CONTROL_NEEDS_SERVER },  /* query by max */
     { "queue.clusters", run_clusters, CONTROL_NEEDS_SERVER }, /* query max */
     { "queue.export",  run_export,   CONTROL_NEEDS_SERVER },  /* query */
     { NULL, NULL, 0 },
