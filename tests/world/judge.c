@@ -19,7 +19,7 @@ enum {
     LEARNING_PENALTIES = 4,
     LEARNING_GROWTH = 15,
     REFUSED_ONE_IN = 20, /* Attempts of a window may be refused for a limit, */
-    REFUSED_FREE = 2,    /* and so many more, for windows with few attempts. */
+    REFUSED_FREE = 4,    /* and so many more: a cut at the door is believed late. */
     REACHED_LEAST = 90,  /* Of what is allowed, in a hundred. */
     WINDOWS_LEAST = 12,  /* Fewer say nothing about a kind. */
     WINDOWS_OVER_ONE_IN = 20,
