@@ -215,7 +215,7 @@ class Sink:
             self.connections += 1
             self.peers.add(connection.getpeername()[0])
         stream = connection.makefile("rwb")
-        sender, recipients, logged_in = None, [], self.auth is None
+        sender, recipients, logged_in = None, [], self.auth is None  # sender: of a MAIL that was taken
         if not self.answer(stream, "connect", "", "220 sink.example ESMTP"):
             return
         while True:
@@ -240,6 +240,8 @@ class Sink:
                     stream.flush()
                 elif self.answer(stream, "mail", text, "250 2.1.0 ok"):
                     sender, recipients = text, []
+            elif verb in ("RCPT", "DATA") and sender is None:
+                self.answer(stream, "other", text, "503 5.5.1 MAIL first")
             elif verb == "RCPT":
                 if self.answer(stream, "rcpt", text, "250 2.1.5 ok"):
                     recipients.append(text.split("<", 1)[1].split(">", 1)[0])
