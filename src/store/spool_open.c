@@ -226,12 +226,55 @@ take_stock(struct spool *spool, struct why *why)
     return e ? err_why(why, e, "cannot read %s: %s", path, err_name(e)) : OK;
 }
 
+static const struct segment_header *
+header_of(const struct findings *findings, const struct segment *segment)
+{
+    for (size_t i = 0; i < findings->header_count; i++)
+        if (findings->headers[i].epoch == segment->epoch)
+            return &findings->headers[i];
+    return NULL;
+}
+
+/* Nothing is in SEGMENT, and what its header says of its predecessor a later one says, too. */
+static bool
+is_needless(const struct findings *findings, const struct segment *segment)
+{
+    const struct segment_header *own = header_of(findings, segment);
+
+    if (!own || segment->end > SEGMENT_HEADER_SIZE || segment->live)
+        return false;
+    for (size_t i = 0; i < findings->header_count; i++) {
+        const struct segment_header *other = &findings->headers[i];
+        if (other->epoch > own->epoch && other->prev_epoch == own->prev_epoch &&
+            other->prev_slot == own->prev_slot)
+            return true;
+    }
+    return false;
+}
+
+/* Segments that processes began and wrote nothing to before they died; else each such death would
+ * leave one that every opening reads. */
+static void
+drop_needless(struct spool *spool, const struct findings *findings)
+{
+    struct segment_list rest = {};
+    struct segment *segment;
+
+    while ((segment = segment_list_pop(&spool->used)))
+        if (spool->used.first && is_needless(findings, segment))
+            segment_discard(spool, segment);
+        else
+            segment_list_add(&rest, segment);
+    spool->used = rest;
+}
+
 /* The segment that was written to last: its end becomes known to the next header.  If nothing is in
  * it, it is free, and what it said of its predecessor is said again. */
 static void
 close_last(struct spool *spool, const struct findings *findings)
 {
     struct segment *last = spool->used.last;
+    const struct segment_header *header;
 
     if (!last)
         return;
@@ -243,9 +286,9 @@ close_last(struct spool *spool, const struct findings *findings)
         spool->prev.prev_clean = 0;
         return;
     }
-    for (size_t i = 0; i < findings->header_count; i++)
-        if (findings->headers[i].epoch == last->epoch)
-            spool->prev = findings->headers[i];
+    header = header_of(findings, last);
+    if (header)
+        spool->prev = *header;
     /* To the free ones, as the newest of them. */
     struct segment_list rest = {};
     while (spool->used.first != last)
@@ -272,8 +315,10 @@ read_log(struct spool *spool, const struct telling *telling, struct why *why)
         telling->expect(telling->arg, spool->stats.messages);
     if (!e && telling->found)
         tell_all(spool, &findings, &keeping, telling);
-    if (!e)
+    if (!e) {
+        drop_needless(spool, &findings);
         close_last(spool, &findings);
+    }
     keeping_done(&keeping, spool);
     free(findings.headers);
     return e;

@@ -181,10 +181,36 @@ places_of_those_that_went_are_used_again(void)
     disk_sim_free(sim);
 }
 
+static void
+a_process_that_wrote_nothing_leaves_no_segment_for_ever(void)
+{
+    struct disk_sim *sim = disk_sim_new(3);
+    struct spool_stats stats;
+    struct spool *spool;
+
+    memset(model, 0, sizeof(model));
+    spool = open_again(sim, 0);
+    put(spool, 1);
+    for (unsigned i = 0; i < 20; i++) {
+        spool_close(spool);
+        spool = open_again(sim, 0);
+        CHECK(told.count == 1 && told.wrong == 0);
+    }
+    spool_stats(spool, &stats);
+    CHECK(stats.segments + stats.segments_free <= 5);
+    put(spool, 2);
+    spool_close(spool);
+    spool = open_again(sim, 0);
+    CHECK(told.count == 2 && told.wrong == 0);
+    spool_close(spool);
+    disk_sim_free(sim);
+}
+
 int
 main(void)
 {
     RUN(a_restart_tells_of_what_is_live_and_nothing_else);
+    RUN(a_process_that_wrote_nothing_leaves_no_segment_for_ever);
     RUN(places_of_those_that_went_are_used_again);
     return check_end();
 }
