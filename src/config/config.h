@@ -152,7 +152,7 @@ struct config_delivery {
     duration data_timeout;  /* Between two blocks of a message. */
     duration final_timeout; /* For the answer to the final dot. */
     duration program_timeout;
-    duration idle_time;     /* How long a connection is kept for the next message. */
+    duration idle_time; /* How long a connection is kept for the next message. */
     unsigned connections_max;
     unsigned site_connections_max;
     unsigned messages_per_connection;
@@ -183,13 +183,14 @@ struct config_source {
     struct config_addrs address;
     str helo_name;
     unsigned weight;                /* 0: only when every other one of its pool is out. */
-    unsigned connections_max;       /* These three: 0 for no limit. */
-    unsigned messages_per_hour;
-    unsigned messages_per_day;
     struct config_endpoints socks5; /* At most one of these two. */
     struct config_endpoints proxy;
     str username; /* At the SOCKS5 proxy. */
     str password_file;
+    unsigned connections_max; /* From here to all sites together; 0 in these: no limit. */
+    unsigned messages_per_minute;
+    unsigned messages_per_hour;
+    unsigned messages_per_day;
 };
 
 /* Sources to choose from. */

@@ -19,7 +19,9 @@
 #include <unistd.h>
 
 enum {
-    PASSWORD_MAX = 1024
+    PASSWORD_MAX = 1024,
+    WAITING_BLOCK = 64,
+    WAITING_MAX = 100000 /* Rows that one failure moves to another way. */
 };
 
 WAITS void
@@ -371,29 +373,47 @@ open_any(struct attempt *a, struct route_hosts *hosts)
 
 /* --- Another way. */
 
-/* Whether the site behind the way named KEY pauses. */
-static bool
-way_is_out(void *arg, const char *key)
-{
-    struct queue *queue = arg;
-    const struct schedule_target *target;
-    bool out;
-
-    pthread_mutex_lock(&queue->lock);
-    target = map_get(&queue->schedule.targets, str_from(key));
-    out = target && schedule_site_paused_until(target->site, clock_now()) != 0;
-    pthread_mutex_unlock(&queue->lock);
-    return out;
-}
-
 void
 attempt_facts(const struct attempt *a, const struct schedule_row *row, struct route_facts *facts)
 {
     route_facts_of(&a->envelope, facts);
     facts->recipient = a->envelope.recipients[row->index].address;
     facts->attempts = row->attempts;
-    facts->is_out = way_is_out;
+    facts->is_out = queue_way_is_out;
     facts->arg = a->runner->queue;
+}
+
+/* Rows that wait behind those of the attempt at a way that is out, and would until its pause ends.
+ */
+static void
+move_waiting(struct attempt *a)
+{
+    struct queue *queue = a->runner->queue;
+    struct route_facts facts = { .is_out = queue_way_is_out, .arg = queue };
+    struct schedule_row *rows[WAITING_BLOCK];
+    size_t count = WAITING_BLOCK;
+    bool moved = true;
+
+    for (size_t all = 0; moved && count == WAITING_BLOCK && all < WAITING_MAX; all += count) {
+        moved = false;
+        pthread_mutex_lock(&queue->lock);
+        count =
+            schedule_target_seize(&queue->schedule, a->runner->batch.target, rows, WAITING_BLOCK);
+        pthread_mutex_unlock(&queue->lock);
+        for (size_t i = 0; i < count; i++) {
+            struct route other;
+            bool moves;
+            facts.id = rows[i]->message->id;
+            moves = route_another(a->runner->config, &facts, &a->route, &other);
+            pthread_mutex_lock(&queue->lock);
+            if (moves)
+                schedule_row_move(&queue->schedule, rows[i], str_from(other.key), clock_now());
+            else
+                schedule_row_return(&queue->schedule, rows[i], clock_now());
+            pthread_mutex_unlock(&queue->lock);
+            moved = moved || moves;
+        }
+    }
 }
 
 /* This way is out: rows for which another one is left (a source, a fallback) go there at once. */
@@ -416,8 +436,10 @@ move_on(struct attempt *a)
         schedule_row_move(&queue->schedule, a->rows[i], str_from(route.key), clock_now());
         pthread_mutex_unlock(&queue->lock);
     }
-    if (kept < a->count)
+    if (kept < a->count) {
+        move_waiting(a);
         queue_ring(queue);
+    }
     a->count = kept;
 }
 
@@ -526,17 +548,28 @@ know_provider(struct attempt *a, const struct route_hosts *hosts)
     runner->provider = shaping_provider_of(runner->shaping, names, hosts->count, a->route.domain);
 }
 
-/* Under the lock.  What the configuration says of all that goes out from SOURCE. */
 static void
-limit_source(struct queue *queue, struct schedule_site *site, const struct config_source *source)
+add_rate(struct pace *pace, unsigned count, duration period)
 {
-    struct pace pace = { .connections = source->connections_max };
+    if (count > 0 && pace->rate_count < PACE_RATES)
+        pace->rates[pace->rate_count++] = (struct rate){ count, period };
+}
 
-    if (source->messages_per_hour)
-        pace.rates[pace.rate_count++] = (struct rate){ source->messages_per_hour, HOURS(1) };
-    if (source->messages_per_day)
-        pace.rates[pace.rate_count++] = (struct rate){ source->messages_per_day, DAYS(1) };
-    schedule_site_group(&queue->schedule, site, SCOPE_SOURCE, source->name, &pace);
+/* Under the lock: what the source may do over all sites. */
+static void
+bound_source(struct attempt *a, struct schedule_site *site)
+{
+    const struct config_source *source = a->route.source;
+    struct pace pace = {};
+
+    if (!source)
+        return;
+    pace.connections = source->connections_max;
+    add_rate(&pace, source->messages_per_minute, MINUTES(1));
+    add_rate(&pace, source->messages_per_hour, HOURS(1));
+    add_rate(&pace, source->messages_per_day, DAYS(1));
+    schedule_site_group(&a->runner->queue->schedule, site, SCOPE_SOURCE,
+                        pace_is_empty(&pace) ? S("") : source->name, &pace);
 }
 
 /* The target's hosts are known now: go on at the site that has them.  False when the rows were
@@ -557,8 +590,7 @@ enter_site(struct attempt *a, const struct route_hosts *hosts)
     schedule_site_group(&queue->schedule, site, SCOPE_PROVIDER,
                         runner->provider ? runner->provider->name : S(""),
                         runner->provider ? &runner->provider->pace : NULL);
-    if (a->route.source)
-        limit_source(queue, site, a->route.source);
+    bound_source(a, site);
     if (site != runner->site) {
         joined =
             list_is_empty(&site->idle) && schedule_site_join(&queue->schedule, site, clock_now());

@@ -298,6 +298,20 @@ sender_hash(const struct envelope *envelope)
     return str_hash_nocase(who);
 }
 
+bool
+queue_way_is_out(void *arg, const char *key)
+{
+    struct queue *queue = arg;
+    const struct schedule_target *target;
+    bool out;
+
+    pthread_mutex_lock(&queue->lock);
+    target = map_get(&queue->schedule.targets, str_from(key));
+    out = target && schedule_site_paused_until(target->site, clock_now()) != 0;
+    pthread_mutex_unlock(&queue->lock);
+    return out;
+}
+
 /* Which way each recipient goes, without the lock.  NULL past the arena's ceiling. */
 static str *
 choose_keys(struct queue *queue, const struct config *config, const struct envelope *envelope,
@@ -308,6 +322,8 @@ choose_keys(struct queue *queue, const struct config *config, const struct envel
     struct arena work;
 
     route_facts_of(envelope, &facts);
+    facts.is_out = queue_way_is_out;
+    facts.arg = queue;
     arena_init(&work, 1024 * 1024);
     for (size_t i = 0; keys && i < envelope->recipient_count; i++) {
         struct route route;

@@ -180,6 +180,9 @@ WAITS void local_deliver(struct runner *runner, const struct envelope *envelope,
 instant standing_tick(struct queue_loop *loop, instant now);
 
 /* queue.c */
+/* For route_facts.is_out, without the lock: whether the site behind the way named KEY pauses.  ARG is
+ * the queue. */
+bool queue_way_is_out(void *arg, const char *key);
 const struct config *queue_config(struct queue *queue);   /* A reference. */
 const struct shaping *queue_shaping(struct queue *queue); /* A reference. */
 void queue_ring(struct queue *queue); /* There may be work: on the caller's loop. */

@@ -384,14 +384,14 @@ finish_way(const struct config *config, const struct route_facts *facts, struct 
 {
     const struct config_pool *pool = config_pool_of(config, route->rule);
     struct route first = *route;
-    bool all_out;
+    bool all_out = false;
 
     route->ip = ip_of(config, route->rule);
     if (has_fallback(route) && facts->attempts >= route->rule->fallback_after)
         go_by_fallback(route);
     if (pool->count) {
         add_source(route, choose_source(pool, facts, route, &all_out));
-    } else {
+    } else if (has_fallback(route)) {
         all_out = is_out(facts, route, NULL);
     }
     route->all_out = all_out;
@@ -433,6 +433,20 @@ route_by_url(const struct config *config, struct arena *arena, str url,
     if (!e && (route->kind == ROUTE_MX || route->kind == ROUTE_RELAY))
         finish_way(config, facts, route);
     return e;
+}
+
+bool
+route_another(const struct config *config, const struct route_facts *facts,
+              const struct route *route, struct route *other)
+{
+    *other = *route;
+    if (route->source)
+        other->key[strlen(other->key) - route->source->name.len - 1] = '\0';
+    other->source = NULL;
+    if (!config_pool_of(config, route->rule)->count && !has_fallback(route))
+        return false;
+    finish_way(config, facts, other);
+    return !other->all_out && strcmp(other->key, route->key) != 0;
 }
 
 void

@@ -80,6 +80,10 @@ enum err route_choose(const struct config *config, struct accounts *accounts, st
 /* The way that URL names, as an operator wants it for a recipient; "mx" is one, too.  ERR_LIMIT. */
 enum err route_by_url(const struct config *config, struct arena *arena, str url,
                       const struct route_facts *facts, struct route *route);
+/* Another source or the fallback of ROUTE, which was chosen before, now that FACTS (without addresses)
+ * tell which ways are out; false when there is none that is in. */
+bool route_another(const struct config *config, const struct route_facts *facts,
+                   const struct route *route, struct route *other);
 void route_answer_set(struct route_answer *to, unsigned code, const char *enhanced,
                       const char *format, ...) PRINTF_LIKE(4, 5);
 

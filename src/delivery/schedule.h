@@ -417,6 +417,9 @@ bool schedule_walk(struct schedule *schedule, struct schedule_walk *walk, unsign
 
 /* Operators.  Due now.  False when the row is running, held or done. */
 bool schedule_retry(struct schedule *schedule, struct schedule_row *row, instant now);
+/* Takes up to MAX ready rows out of the turns of TARGET, as RUNNING.  The count. */
+size_t schedule_target_seize(struct schedule *schedule, struct schedule_target *target,
+                             struct schedule_row **rows, size_t max);
 /* Takes a row that is neither running nor done out of the tables, as RUNNING, so that the caller
  * can end or defer it. */
 bool schedule_seize(struct schedule *schedule, struct schedule_row *row);

@@ -241,6 +241,28 @@ schedule_turns_move(struct schedule *schedule, struct schedule_target *target,
     }
 }
 
+static struct schedule_row *
+any_row(struct schedule_queue *queue)
+{
+    unsigned slot = (unsigned)__builtin_ctz(queue->filled);
+
+    return CONTAINER_OF(turn_of(queue, slot)->next, struct schedule_row, link);
+}
+
+size_t
+schedule_target_seize(struct schedule *schedule, struct schedule_target *target,
+                      struct schedule_row **rows, size_t max)
+{
+    size_t count = 0;
+
+    while (count < max && target->queues) {
+        struct schedule_row *row = any_row(target->queues);
+        must(schedule_seize(schedule, row));
+        rows[count++] = row;
+    }
+    return count;
+}
+
 void
 schedule_turns_free(struct schedule_target *target)
 {
