@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* families_test.c: which family of addresses is broken at a site, and until when. */
 #include "delivery/families.h"
 
 #include "check.h"

@@ -9,7 +9,8 @@
 /* clang-format off */
 const str fuzz_seeds[] = {
     S("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), S("HTTP/1.0 503 \r\nRetry-After: 120\r\n\r\n"),
-    S("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 429 Slow\r\nRetry-After: Fri, 27 Nov 2026 10:00:00 GMT\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"),
+    S("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 429 Slow\r\n"
+      "Retry-After: Fri, 27 Nov 2026 10:00:00 GMT\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"),
     S("HTTP/1.1 2000 No\r\n"), S("220 mx ESMTP\r\n"), S("HTTP/1.1 200\n: x\n\n"),
 };
 FUZZ_SEEDS_END;
