@@ -136,9 +136,10 @@ suspend(struct attempt *a, const struct lesson *lesson)
         struct result *result = &a->results[i];
         if (!result->suspends || result->outcome != OUTCOME_DEFERRED)
             continue;
-        /* The rule keeps it from now on, and its end wakes it. */
-        result->throttled = done;
-        if (!done)
+        /* The rule keeps it from now on, and its end wakes it; but not what an operator has
+         * released, which would come back at once, again and again. */
+        result->throttled = done && !result->row->exempt;
+        if (!result->throttled)
             result->not_before = lesson->suspended_until;
     }
 }

@@ -283,6 +283,7 @@ queue_feed_idle(struct queue *queue, struct schedule_site *site)
         feed(runner, &batch);
         bell_ring(&runner->bell);
     }
+    queue_look_in_time(queue);
 }
 
 /* --- In. */
@@ -577,7 +578,9 @@ take_overdue(struct queue *queue, struct result *results, size_t max, instant no
             .enhanced = "",
             .text = "",
             .remote = "",
-            .not_before = row->due,
+            /* What a standing rule keeps meets it again; should it end meanwhile, nobody would wake
+             * the row. */
+            .not_before = row->kept ? now : row->due,
         };
     }
     return count;

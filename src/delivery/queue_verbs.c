@@ -141,6 +141,9 @@ hold(struct act *act, struct schedule_row *row)
 {
     if (row->held || !schedule_seize(&act->queue->schedule, row))
         return false;
+    /* The time until which a rule keeps it goes with the rule. */
+    if (row->kept)
+        row->due = MIN(row->due, clock_now());
     row->held = true;
     (void)add_result(act, row, OUTCOME_UNCHANGED, "");
     return true;
@@ -309,8 +312,7 @@ consider(struct act *act, const struct queue_query *query, msgid id)
         chosen[i] = would_act(act->action, &view.rows[i]) && way_after(act, &view, i, &keys[i]);
         any = any || chosen[i];
         /* What is wanted now and under way already is no failure. */
-        act->skipped +=
-            view.rows[i].state == ROW_RUNNING && act->action->verb != QUEUE_RETRY;
+        act->skipped += view.rows[i].state == ROW_RUNNING && act->action->verb != QUEUE_RETRY;
         act->count += act->action->dry_run && chosen[i];
     }
     if (any && !act->action->dry_run)

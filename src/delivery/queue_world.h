@@ -2,7 +2,7 @@
 /* queue_world.h: a spool, a queue, accounts and next hops in the simulated world; for tests only.
  *
  * A hop is a server of a few lines at an address; its manners come from its fields and from the
- * local parts of recipients: "u550" is unknown, "u451" is to come again.
+ * local parts of recipients: "u550" is unknown, "u451" is to come again, "unauth" as well, for what its sender did.
  */
 #pragma once
 
@@ -115,6 +115,8 @@ answer_to(struct hop *hop, str line, unsigned *accepted)
         return "452 4.2.2 The mailbox is full\r\n";
     if (str_starts(line, S("RCPT TO:<blocked")))
         return "550 5.7.1 Client host blocked using zen.spamhaus.org\r\n";
+    if (str_starts(line, S("RCPT TO:<unauth")))
+        return "450 4.7.26 not authenticated\r\n";
     if (str_starts(line, S("RCPT")) && hop->recipients_max && *accepted == hop->recipients_max)
         return "452 4.5.3 too many recipients\r\n";
     if (str_starts(line, S("RCPT"))) {

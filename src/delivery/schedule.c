@@ -287,7 +287,8 @@ schedule_row_defer(struct schedule *schedule, struct schedule_row *row, instant 
     must(row->state == ROW_RUNNING && !list_holds(&row->link));
     row->kept = false;
     row->rule = 0;
-    row->due = due;
+    /* Whoever puts it off, or moves it: the time that its sender named stands. */
+    row->due = MAX(due, row->message->not_before);
     row_place(schedule, row, now);
 }
 
@@ -365,12 +366,13 @@ static void
 row_tick(struct schedule *schedule, struct schedule_row *row, instant now)
 {
     heap_remove(&schedule->rows, &row->timer);
-    if (row_deadline(schedule, row) <= now) {
+    /* Limits that were changed meanwhile may have put off what the timer was for. */
+    if (row_deadline(schedule, row) <= now)
         row_overdue(schedule, row);
-    } else {
-        must(row->state == ROW_SCHEDULED && row->due <= now);
-        row_ready(schedule, row, false);
-    }
+    else if (row->state == ROW_SCHEDULED)
+        row_place(schedule, row, now);
+    else
+        heap_set(&schedule->rows, &row->timer, row_deadline(schedule, row));
 }
 
 void

@@ -368,6 +368,39 @@ what_cannot_be_returned_yet_waits_for_its_time(void)
 }
 
 static void
+what_waits_survives_that_its_limits_change(void)
+{
+    struct schedule_limits longer = limits;
+    struct schedule schedule;
+    struct schedule_site *site;
+    struct schedule_row *ready, *scheduled;
+
+    schedule_init(&schedule, &limits, 1);
+    ready = &add(&schedule, 1, 1, "smtp:example.org", 1, T0)->rows[0];
+    scheduled = &add(&schedule, 2, 1, "smtp:example.org", 1, T0)->rows[0];
+    ready->attempts = scheduled->attempts = 1;
+    CHECK(schedule_seize(&schedule, scheduled));
+    schedule_row_defer(&schedule, scheduled, T0 + HOURS(6), T0);
+    site = schedule_take_site(&schedule, T0);
+    schedule_site_pause(&schedule, site, SCOPE_SITE, T0 + DAYS(30), S("away"));
+    schedule_site_release(&schedule, site);
+    longer.warn = HOURS(8);
+    longer.expire = DAYS(9);
+    schedule_set_limits(&schedule, &longer);
+    schedule_tick(&schedule, T0 + HOURS(5));
+    CHECK(ready->state == ROW_READY && scheduled->state == ROW_SCHEDULED);
+    CHECK(schedule_due(&schedule) == T0 + HOURS(6));
+    schedule_tick(&schedule, T0 + HOURS(7));
+    CHECK(ready->state == ROW_READY && scheduled->state == ROW_READY);
+    CHECK(schedule_due(&schedule) == T0 + HOURS(8));
+    schedule_tick(&schedule, T0 + HOURS(8));
+    CHECK(ready->state == ROW_RUNNING && !list_is_empty(&schedule.overdue));
+    while (list_pop(&schedule.overdue))
+        ;
+    schedule_done(&schedule);
+}
+
+static void
 operators_hold_release_and_retry(void)
 {
     struct schedule schedule;
@@ -416,6 +449,7 @@ main(void)
     RUN(a_refusal_beside_working_connections_lowers_the_limit);
     RUN(connections_that_fail_together_are_one_failure);
     RUN(what_cannot_be_returned_yet_waits_for_its_time);
+    RUN(what_waits_survives_that_its_limits_change);
     RUN(operators_hold_release_and_retry);
     RUN(a_waiting_recipient_is_small);
     return check_end();

@@ -207,7 +207,8 @@ story_sweep(struct world *world)
     sim_advance(SECONDS(1));
     CHECK(in_state(world, "state:ready to:carl") == 5);
     rule(world, STANDING_HOLD, FACT_SENDER, "@sender.example");
-    CHECK(in_state(world, "state:ready to:carl") == 1 && in_state(world, "state:held to:carl") == 4);
+    CHECK(in_state(world, "state:ready to:carl") == 1 &&
+          in_state(world, "state:held to:carl") == 4);
     CHECK(in_state(world, "rule:1") >= 4);
 }
 
@@ -242,6 +243,87 @@ the_engine_prolongs_the_rule_that_it_made(void)
     in_world(story_engine, plain_config);
 }
 
+static void
+suspend_for_days(struct world *world, uint32_t *id)
+{
+    struct standing_rule made = { .kind = STANDING_SUSPEND,
+                                  .reason = S("test"),
+                                  .actor = S("root"),
+                                  .until = clock_now() + DAYS(30),
+                                  .values[FACT_DOMAIN] = S("there.example") };
+    struct why why = {};
+
+    CHECK(queue_rule_add(world->queue, &made, id, &why) == OK);
+}
+
+static void
+story_late(struct world *world)
+{
+    struct hop *hop = hop_at(world, 0, "198.51.100.1");
+    struct hop *back = hop_at(world, 1, "198.51.100.3");
+    uint32_t id;
+
+    post(world, "me@sender.example", "u451@there.example", 0);
+    sim_advance(MINUTES(1));
+    suspend_for_days(world, &id);
+    sim_advance(DAYS(1));
+    CHECK(times_heard(hop, "RCPT") == 1 && back->transactions == 1);
+    CHECK(in_state(world, "rule:1") == 1);
+    CHECK(queue_rule_remove(world->queue, id) == OK);
+    sim_advance(SECONDS(5));
+    CHECK(times_heard(hop, "RCPT") == 2);
+}
+
+static void
+what_was_reported_late_still_goes_when_its_rule_is_removed(void)
+{
+    in_world(story_late, plain_config);
+}
+
+static void
+story_held_too(struct world *world)
+{
+    struct hop *hop = hop_at(world, 0, "198.51.100.1");
+    uint32_t id;
+
+    suspend_for_days(world, &id);
+    post(world, "me@sender.example", "bob@there.example", 0);
+    sim_advance(SECONDS(5));
+    CHECK(act(world, QUEUE_HOLD, "") == 1);
+    CHECK(queue_rule_remove(world->queue, id) == OK);
+    sim_advance(SECONDS(5));
+    CHECK(hop->connections == 0 && in_state(world, "state:held") == 1);
+    CHECK(act(world, QUEUE_RELEASE, "") == 1);
+    CHECK(hop->transactions == 1);
+}
+
+static void
+what_is_held_beside_a_rule_goes_when_it_is_released(void)
+{
+    in_world(story_held_too, plain_config);
+}
+
+static void
+story_released(struct world *world)
+{
+    struct hop *hop = hop_at(world, 0, "198.51.100.1");
+
+    dns("gmail.com", DNS_MX, 10, "gmail-smtp-in.l.google.com");
+    dns("gmail-smtp-in.l.google.com", DNS_A, 0, "198.51.100.1");
+    post(world, "me@sender.example", "unauth@gmail.com", 0);
+    sim_advance(SECONDS(10));
+    CHECK(times_heard(hop, "RCPT") == 1 && in_state(world, "rule:1") == 1);
+    CHECK(act(world, QUEUE_RELEASE, "") == 1);
+    sim_advance(SECONDS(10));
+    CHECK(times_heard(hop, "RCPT") == 2 && in_state(world, "state:scheduled") == 1);
+}
+
+static void
+what_is_released_and_refused_again_does_not_knock_without_end(void)
+{
+    in_world(story_released, plain_config);
+}
+
 int
 main(void)
 {
@@ -254,5 +336,8 @@ main(void)
     RUN(a_slow_rule_lets_one_transaction_go_at_a_time);
     RUN(a_new_rule_takes_at_once_what_is_ready);
     RUN(the_engine_prolongs_the_rule_that_it_made);
+    RUN(what_was_reported_late_still_goes_when_its_rule_is_removed);
+    RUN(what_is_held_beside_a_rule_goes_when_it_is_released);
+    RUN(what_is_released_and_refused_again_does_not_knock_without_end);
     return check_end();
 }
