@@ -96,6 +96,18 @@ verb(struct world *world, enum queue_verb verb, const char *route)
 }
 
 static void
+retry(struct world *world)
+{
+    struct queue_action action = { .verb = QUEUE_RETRY, .reason = S("test"), .actor = S("admin") };
+    struct queue_query query = {};
+    uint64_t count, skipped;
+
+    CHECK(queue_act(world->queue, &query, &action, &count, &skipped) == OK);
+    CHECK(count == 0 && skipped == 1);
+    sim_advance(MINUTES(1));
+}
+
+static void
 story_future_moved(struct world *world)
 {
     struct hop *hop = hop_at(world, 0, "198.51.100.1");
@@ -106,13 +118,14 @@ story_future_moved(struct world *world)
     post(world, "me@sender.example", "bob@there.example", 0);
     verb(world, QUEUE_DELAY, "");
     verb(world, QUEUE_REROUTE, "smtp://198.51.100.2");
+    retry(world);
     CHECK(hop->connections == 0 && other->connections == 0 && waiting(world) == 1);
     sim_advance(HOURS(1));
     CHECK(hop->connections == 0 && other->transactions == 1 && waiting(world) == 0);
 }
 
 static void
-neither_a_delay_nor_another_way_lets_it_go_before_its_time(void)
+no_verb_lets_it_go_before_its_time(void)
 {
     in_world(story_future_moved, plain_config);
 }
@@ -465,7 +478,7 @@ main(void)
     world_files_in_memory();
     RUN(the_prefix_goes_wherever_the_message_goes);
     RUN(a_message_for_later_is_held_and_the_restart_remembers);
-    RUN(neither_a_delay_nor_another_way_lets_it_go_before_its_time);
+    RUN(no_verb_lets_it_go_before_its_time);
     RUN(it_leaves_at_its_time_from_a_queue_that_sleeps);
     RUN(its_days_are_counted_from_the_release);
     RUN(what_must_arrive_in_time_comes_back_when_it_is_over);

@@ -417,7 +417,8 @@ schedule_seize(struct schedule *schedule, struct schedule_row *row)
 bool
 schedule_retry(struct schedule *schedule, struct schedule_row *row, instant now)
 {
-    if (row->state != ROW_SCHEDULED && row->state != ROW_READY)
+    /* Not even an operator goes before a time that the sender named. */
+    if ((row->state != ROW_SCHEDULED && row->state != ROW_READY) || row->message->not_before > now)
         return false;
     schedule_site_wake(schedule, row->target->site);
     if (row->state == ROW_READY)

@@ -415,7 +415,8 @@ struct schedule_walk {
 bool schedule_walk(struct schedule *schedule, struct schedule_walk *walk, unsigned max,
                    void (*each)(void *arg, struct schedule_message *message), void *arg);
 
-/* Operators.  Due now.  False when the row is running, held or done. */
+/* Operators.  Due now.  False when the row is running, held or done, or before the time that its
+ * sender named. */
 bool schedule_retry(struct schedule *schedule, struct schedule_row *row, instant now);
 /* Takes up to MAX ready rows out of the turns of TARGET, as RUNNING.  The count. */
 size_t schedule_target_seize(struct schedule *schedule, struct schedule_target *target,

@@ -152,11 +152,17 @@ move(struct obeying *o, struct schedule_row *row)
 static bool
 slow(struct obeying *o, struct schedule_row *row)
 {
+    char route[STANDING_ROUTE_MAX + 1];
+
     /* A code does not wait behind a newsletter, unless the rule is about codes. */
     if (o->a->envelope.lane == LANE_CODE && !o->verdict.names_lane)
         return false;
     /* Its slot has come. */
     if (row->rule == o->verdict.rule && row->due <= o->now)
+        return false;
+    /* A row remembers one rule.  Moved by another one it would go back to where that moves it from,
+     * again and again. */
+    if (row->rule && standing_route(o->standing, row->rule, route) && route[0])
         return false;
     if (o->slow_rule != o->verdict.rule) {
         o->slow_rule = o->verdict.rule;

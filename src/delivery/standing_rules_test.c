@@ -304,6 +304,48 @@ what_is_held_beside_a_rule_goes_when_it_is_released(void)
 }
 
 static void
+story_moved_and_slow(struct world *world)
+{
+    struct hop *hop = hop_at(world, 0, "198.51.100.1");
+    struct hop *other = hop_at(world, 1, "198.51.100.2");
+
+    rule(world, STANDING_REROUTE, FACT_SITE, "mx.there.example");
+    rule(world, STANDING_SLOW, FACT_SENDER, "@sender.example");
+    post(world, "me@sender.example", "bob@there.example", 0);
+    post(world, "me@sender.example", "carl@there.example", 0);
+    sim_advance(MINUTES(5));
+    CHECK(hop->connections == 0 && other->transactions == 2 && waiting(world) == 0);
+}
+
+static void
+what_a_rule_moves_another_does_not_move_back(void)
+{
+    in_world(story_moved_and_slow, plain_config);
+}
+
+static void
+story_dead_site(struct world *world)
+{
+    struct hop *other = hop_at(world, 1, "198.51.100.2");
+
+    sim_network_fault(addr_of("198.51.100.1"), SIM_FAULT_REFUSE);
+    post(world, "me@sender.example", "bob@there.example", 0);
+    sim_advance(MINUTES(30));
+    post(world, "me@sender.example", "carl@there.example", 0);
+    sim_advance(SECONDS(1));
+    CHECK(in_state(world, "state:ready to:carl") == 1);
+    rule(world, STANDING_REROUTE, FACT_SITE, "mx.there.example");
+    sim_advance(SECONDS(5));
+    CHECK(other->transactions == 1 && heard(other, "RCPT TO:<carl@there.example>"));
+}
+
+static void
+what_waits_for_a_dead_site_is_moved_at_once(void)
+{
+    in_world(story_dead_site, plain_config);
+}
+
+static void
 story_released(struct world *world)
 {
     struct hop *hop = hop_at(world, 0, "198.51.100.1");
@@ -338,6 +380,8 @@ main(void)
     RUN(the_engine_prolongs_the_rule_that_it_made);
     RUN(what_was_reported_late_still_goes_when_its_rule_is_removed);
     RUN(what_is_held_beside_a_rule_goes_when_it_is_released);
+    RUN(what_a_rule_moves_another_does_not_move_back);
+    RUN(what_waits_for_a_dead_site_is_moved_at_once);
     RUN(what_is_released_and_refused_again_does_not_knock_without_end);
     return check_end();
 }

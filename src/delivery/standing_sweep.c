@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
-/* standing_sweep.c: a new rule that holds or suspends takes at once what is ready.
+/* standing_sweep.c: a new rule that holds, suspends or moves concerns at once what is ready.
  *
  * Without that each row would have to wait for its turn to meet the rule, and would use up what a
- * slow receiver takes in a time: the rest would wait for mail that does not even go.  What is not
- * due yet meets the rule when it is.  Start reading at standing_sweep().
+ * slow receiver takes in a time: the rest would wait for mail that does not even go.  What is to be
+ * moved would wait for the pause of the very site that it is to leave: that ends, and the rows meet
+ * the rule before anybody connects.  What is not due yet meets the rule when it is.  Start reading
+ * at standing_sweep().
  */
 #include "delivery/standing.h"
 
@@ -88,7 +90,11 @@ take_rows(struct queue *queue, const struct message_view *view, uint32_t rule)
         if (view->rows[i].state != ROW_READY)
             continue;
         facts_of(view, i, &facts);
-        if (standing_match(queue->standing, &facts, now, &verdict) && verdict.rule == rule)
+        if (!standing_match(queue->standing, &facts, now, &verdict) || verdict.rule != rule)
+            continue;
+        if (verdict.kind == STANDING_REROUTE && message->rows[i].state == ROW_READY)
+            schedule_site_wake(&queue->schedule, message->rows[i].target->site);
+        else if (verdict.kind != STANDING_REROUTE)
             count += keep(queue, &message->rows[i], rule,
                           verdict.kind == STANDING_HOLD ? NEVER : verdict.until, now);
     }
@@ -104,7 +110,8 @@ standing_sweep(struct queue *queue, const struct standing_rule *rule, uint32_t i
     struct arena arena;
     uint64_t count = 0;
 
-    if ((rule->kind != STANDING_HOLD && rule->kind != STANDING_SUSPEND) || rule->by_engine)
+    if (rule->by_engine || (rule->kind != STANDING_HOLD && rule->kind != STANDING_SUSPEND &&
+                            rule->kind != STANDING_REROUTE))
         return;
     words_of(rule, &query);
     if (candidates_get(queue, &query, &found))
