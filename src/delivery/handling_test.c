@@ -131,6 +131,32 @@ no_verb_lets_it_go_before_its_time(void)
 }
 
 static void
+story_stopped(struct world *world)
+{
+    struct hop *hop = hop_at(world, 0, "198.51.100.1");
+    struct hop *back = hop_at(world, 1, "198.51.100.3");
+    struct envelope soon = { .lane = LANE_PERSONAL,
+                             .by = BY_NOTIFY,
+                             .by_deadline = clock_now() + HOURS(2),
+                             .release_at = clock_now() + HOURS(1) };
+
+    world->like = &soon;
+    post(world, "me@sender.example", "bob@there.example", 0);
+    close_queue(world);
+    sim_advance(DAYS(6));
+    open_queue(world);
+    sim_advance(MINUTES(1));
+    CHECK(hop->transactions == 1 && waiting(world) == 0);
+    CHECK(heard(back, "Action: delayed") && !heard(back, "Action: failed"));
+}
+
+static void
+what_lay_in_a_stopped_server_is_late_and_not_over(void)
+{
+    in_world(story_stopped, plain_config);
+}
+
+static void
 story_soon(struct world *world)
 {
     struct hop *hop = hop_at(world, 0, "198.51.100.1");
@@ -479,6 +505,7 @@ main(void)
     RUN(the_prefix_goes_wherever_the_message_goes);
     RUN(a_message_for_later_is_held_and_the_restart_remembers);
     RUN(no_verb_lets_it_go_before_its_time);
+    RUN(what_lay_in_a_stopped_server_is_late_and_not_over);
     RUN(it_leaves_at_its_time_from_a_queue_that_sleeps);
     RUN(its_days_are_counted_from_the_release);
     RUN(what_must_arrive_in_time_comes_back_when_it_is_over);

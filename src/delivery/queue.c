@@ -564,7 +564,7 @@ take_overdue(struct queue *queue, struct result *results, size_t max, instant no
     while (count < max && !list_is_empty(&queue->schedule.overdue)) {
         struct schedule_row *row =
             CONTAINER_OF(queue->schedule.overdue.next, struct schedule_row, link);
-        bool over = row->expires_now || now >= schedule_expiry(&queue->schedule, row->message);
+        bool over = schedule_row_is_over(&queue->schedule, row, now);
         if (*message && row->message != *message)
             break;
         if (!*message) {

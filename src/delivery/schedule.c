@@ -150,9 +150,8 @@ row_warning(const struct schedule *schedule, const struct schedule_row *row)
     return MAX(warning, row->attempts == 0 ? row->due + HOURS(1) : 0);
 }
 
-/* When ROW is to be reported late or returned: the next of the two. */
 static instant
-row_deadline(const struct schedule *schedule, const struct schedule_row *row)
+row_expiry(const struct schedule *schedule, const struct schedule_row *row)
 {
     instant expiry = schedule_expiry(schedule, row->message);
 
@@ -162,7 +161,20 @@ row_deadline(const struct schedule *schedule, const struct schedule_row *row)
      * a sender who named a time meant it. */
     if (row->attempts == 0 && (!row->message->expires || row->message->only_warns))
         expiry = MAX(expiry, row->due + HOURS(1));
-    return MIN(expiry, row_warning(schedule, row));
+    return expiry;
+}
+
+bool
+schedule_row_is_over(const struct schedule *schedule, const struct schedule_row *row, instant now)
+{
+    return row_expiry(schedule, row) <= now;
+}
+
+/* When ROW is to be reported late or returned: the next of the two. */
+static instant
+row_deadline(const struct schedule *schedule, const struct schedule_row *row)
+{
+    return MIN(row_expiry(schedule, row), row_warning(schedule, row));
 }
 
 static void

@@ -282,6 +282,9 @@ void schedule_tick(struct schedule *schedule, instant now);
 /* When the next tick is needed; NEVER when nothing waits for time. */
 instant schedule_due(const struct schedule *schedule);
 instant schedule_expiry(const struct schedule *schedule, const struct schedule_message *message);
+/* Whether ROW, of those that are overdue, is over; else it is only late. */
+bool schedule_row_is_over(const struct schedule *schedule, const struct schedule_row *row,
+                          instant now);
 
 /* The next work of all: at most MAX rows of one message, taken, and the site that they are for.
  * FOR_IDLE: a connection that waits there (site.idle) is to have it; otherwise a slot of the site
