@@ -421,13 +421,10 @@ drain(struct world *world)
         if (world->schedule.row_count == world->held)
             return true;
         due = schedule_due(&world->schedule);
-        if (!any && due > world->now + DAYS(1) && !schedule_has_work(&world->schedule)) {
-            bool parked = false;
-            for (unsigned i = 0; i < RUNS_MAX; i++)
-                parked = parked || world->runs[i].parked;
-            if (!parked)
-                return false;
-        }
+        for (unsigned i = 0; i < RUNS_MAX; i++)
+            any = any || world->runs[i].parked; /* Until it leaves. */
+        if (!any && due > world->now + DAYS(1) && !schedule_has_work(&world->schedule))
+            return false;
         if (!any && due != NEVER && !schedule_has_work(&world->schedule))
             world->now = MAX(world->now + MILLISECONDS(1), due);
         else
