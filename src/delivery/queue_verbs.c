@@ -293,6 +293,7 @@ consider(struct act *act, const struct queue_query *query, msgid id)
     struct message_view view;
     instant now = clock_now();
     bool any = false;
+    bool early;
     bool *chosen;
     str *keys;
     enum err e;
@@ -301,6 +302,8 @@ consider(struct act *act, const struct queue_query *query, msgid id)
     e = queue_look_at(act->queue, act->shaping, id, &act->arena, &view);
     if (e)
         return e == ERR_NOT_FOUND || e == ERR_CORRUPT ? OK : e;
+    /* Its sender wants it to leave later: schedule_retry(). */
+    early = act->action->verb == QUEUE_RETRY && view.envelope.release_at > now;
     chosen = arena_new_array(&act->arena, bool, view.row_count);
     keys = arena_new_array(&act->arena, str, view.row_count);
     act->results = arena_new_array(&act->arena, struct result, view.row_count);
@@ -309,7 +312,8 @@ consider(struct act *act, const struct queue_query *query, msgid id)
     for (uint32_t i = 0; i < view.row_count; i++) {
         if (!queue_row_matches(&view, query, i, now))
             continue;
-        chosen[i] = would_act(act->action, &view.rows[i]) && way_after(act, &view, i, &keys[i]);
+        chosen[i] =
+            !early && would_act(act->action, &view.rows[i]) && way_after(act, &view, i, &keys[i]);
         any = any || chosen[i];
         /* What is wanted now and under way already is no failure. */
         act->skipped += view.rows[i].state == ROW_RUNNING && act->action->verb != QUEUE_RETRY;
