@@ -336,7 +336,7 @@ breathe(struct act *act, size_t done, size_t total)
         fiber_yield();
         e = spool_sync(act->queue->spool);
     }
-    if (!e && act->action->progress && done % PROGRESS_EVERY == 0)
+    if (!e && act->action->progress && done > 0 && done % PROGRESS_EVERY == 0)
         e = act->action->progress(act->action->arg, done, total);
     return fiber_cancelled() ? ERR_CANCELLED : e;
 }

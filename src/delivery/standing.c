@@ -41,6 +41,7 @@ struct standing {
     const struct disk *disk;
     char *path; /* NULL: in memory only. */
     _Atomic(size_t) count;
+    _Atomic(instant) due; /* When the next rule ends: asked at every turn of a loop. */
     pthread_mutex_t lock; /* For all up to the blank line. */
     struct kept **rules;  /* By id. */
     struct map by_key;
@@ -191,6 +192,17 @@ index_rule(struct standing *standing, struct kept *kept)
     *at = kept;
 }
 
+/* Under the lock, after a change. */
+static void
+find_due(struct standing *standing)
+{
+    instant due = NEVER;
+
+    for (size_t i = 0; i < standing->count; i++)
+        due = MIN(due, standing->rules[i]->rule.until);
+    standing->due = due;
+}
+
 static void
 index_all(struct standing *standing)
 {
@@ -202,6 +214,7 @@ index_all(struct standing *standing)
         index_rule(standing, standing->rules[i]);
         standing->engine_count += standing->rules[i]->rule.by_engine;
     }
+    find_due(standing);
 }
 
 /* Where the rule ID stands, or would. */
@@ -549,6 +562,7 @@ insert(struct standing *standing, struct kept *kept)
     standing->rules[place] = kept;
     standing->engine_count += kept->rule.by_engine;
     index_rule(standing, kept);
+    find_due(standing);
 }
 
 enum err
@@ -600,6 +614,7 @@ standing_prolong(struct standing *standing, const struct standing_facts *facts,
         id = rule->id;
         if (until > rule->until) {
             rule->until = until;
+            find_due(standing);
             generation = ++standing->generation;
         }
     }
@@ -664,15 +679,7 @@ standing_expire(struct standing *standing, instant now, uint32_t *ids, size_t ma
 instant
 standing_due(struct standing *standing)
 {
-    instant due = NEVER;
-
-    if (standing_is_empty(standing))
-        return NEVER;
-    pthread_mutex_lock(&standing->lock);
-    for (size_t i = 0; i < standing->count; i++)
-        due = MIN(due, standing->rules[i]->rule.until);
-    pthread_mutex_unlock(&standing->lock);
-    return due;
+    return standing->due;
 }
 
 static bool
@@ -766,6 +773,7 @@ standing_open(const struct disk *disk, const char *path, instant now, struct sta
     made->rules = calloc(STANDING_RULES_MAX, sizeof(struct kept *));
     must(made->rules);
     made->next_id = 1;
+    made->due = NEVER;
     map_init(&made->by_key, 0);
     must(pthread_mutex_init(&made->lock, NULL) == 0);
     must(pthread_mutex_init(&made->save_lock, NULL) == 0);

@@ -116,6 +116,7 @@ what_can_be_undone_goes_first(void)
     CHECK(match(standing, t0) == slow);
     CHECK(standing_remove(standing, slow) == OK);
     CHECK(standing_is_empty(standing) && match(standing, t0) == 0);
+    CHECK(standing_due(standing) == NEVER);
     standing_free(standing);
 }
 
@@ -145,6 +146,7 @@ a_slow_rule_gives_out_slots(void)
     struct standing *standing = open_at(NULL);
     uint32_t id = add(standing, STANDING_SLOW, FACT_PROVIDER, "google");
 
+    CHECK(standing_due(standing) == t0 + HOURS(1));
     CHECK(standing_slot(standing, id, t0) == t0);
     CHECK(standing_slot(standing, id, t0) == t0 + SECONDS(6));
     CHECK(standing_slot(standing, id, t0) == t0 + SECONDS(12));
