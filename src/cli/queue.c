@@ -76,6 +76,12 @@ put_query(struct ask *ask)
     buf_done(&query);
 }
 
+static const char *
+nothing_text(const struct call *call)
+{
+    return call->arg_count ? "nothing matches" : "the queue is empty";
+}
+
 static int
 run_list(struct call *call)
 {
@@ -85,7 +91,7 @@ run_list(struct call *call)
     put_query(&ask);
     json_put_int(&ask.writer, "max", (int64_t)call_number(call, "--max", 1000));
     return ask_list(&ask, "queue.list", "outpost.queue.message/1", list_columns,
-                    "the queue is empty");
+                    nothing_text(call));
 }
 
 static int
@@ -211,7 +217,7 @@ run_export(struct call *call)
     ask_begin(&ask, call);
     put_query(&ask);
     return ask_list(&ask, "queue.export", "outpost.queue.recipient/2", recipient_columns,
-                    "the queue is empty");
+                    nothing_text(call));
 }
 
 static int
@@ -230,7 +236,7 @@ run_shape(struct call *call)
     json_put_int(&ask.writer, "max", (int64_t)max);
     output_list(call->out, "outpost.queue.shape/1", shape_columns);
     exit = control_ask(call, "queue.shape", ask_text(&ask), print_row, call->out, &final);
-    output_list_end(call->out, exit ? NULL : "the queue is empty");
+    output_list_end(call->out, exit ? NULL : nothing_text(call));
     ask_done(&ask);
     if (!exit)
         print_rest(call, final, max);
@@ -437,7 +443,7 @@ static const struct flag reroute_flags[] = {
 };
 
 #define QUERY_TEXT                                                                                 \
-    "A query is ids, or words that must all hold: to:ADDRESS from:ADDRESS domain:NAME "            \
+    "A query is ids, any of them, or words that must all hold: to:ADDRESS from:ADDRESS domain:NAME "            \
     "account:ADDRESS state:scheduled|ready|running|held age:>2h attempts:>=3 size:>5M "            \
     "site:HOST provider:NAME source:NAME lane:code|personal|notice|bulk route:TEXT msgid:TEXT "    \
     "class:NAME cluster:ID cluster:421-4.7.28 rule:NUMBER. An ADDRESS may be a part, such as "     \

@@ -61,10 +61,12 @@ sort_ids(void *arg)
     found->count = kept;
 }
 
-/* The message that the query names by its id, if it does. */
+/* The messages that the query names by their ids, if it does. */
 static bool
-named_message(struct queue *queue, const struct queue_query *query, struct collecting *c)
+named_messages(struct queue *queue, const struct queue_query *query, struct collecting *c)
 {
+    bool any = false;
+
     for (size_t i = 0; i < query->count; i++)
         if (query->words[i].word == QUEUE_ID && !query->words[i].negated) {
             struct schedule_message *message;
@@ -73,9 +75,9 @@ named_message(struct queue *queue, const struct queue_query *query, struct colle
             if (message)
                 collect(c, message);
             pthread_mutex_unlock(&queue->lock);
-            return true;
+            any = true;
         }
-    return false;
+    return any;
 }
 
 enum err
@@ -86,8 +88,10 @@ candidates_get(struct queue *queue, const struct queue_query *query, struct cand
     bool more = true;
 
     *found = (struct candidates){ .shaping = queue_shaping(queue) };
-    if (named_message(queue, query, &c))
+    if (named_messages(queue, query, &c)) {
+        sort_ids(found);
         return OK;
+    }
     while (more) {
         pthread_mutex_lock(&queue->lock);
         more = schedule_walk(&queue->schedule, &walk, LOOK_SLICE, collect, &c);

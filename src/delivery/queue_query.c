@@ -52,18 +52,12 @@ read_amount(str text, const char *units, const int64_t *sizes, int64_t *amount)
     return true;
 }
 
+/* Never empty: a variable that was not set would select everything. */
 static bool
 read_text(str text, struct queue_term *term)
 {
     (void)term;
     return text.len > 0 && text.len <= QUEUE_WORD_MAX;
-}
-
-static bool
-read_any(str text, struct queue_term *term)
-{
-    (void)term;
-    return text.len <= QUEUE_WORD_MAX;
 }
 
 static bool
@@ -160,10 +154,10 @@ static const struct {
     const char *example;
 } words[] = {
     { "id",       QUEUE_ID,       read_id,      "id:01J..." },
-    { "to",       QUEUE_TO,       read_any,     "to:@example.org" },
-    { "from",     QUEUE_FROM,     read_any,     "from:ann@example.org" },
+    { "to",       QUEUE_TO,       read_text,    "to:@example.org" },
+    { "from",     QUEUE_FROM,     read_text,    "from:ann@example.org" },
     { "domain",   QUEUE_DOMAIN,   read_text,    "domain:example.org" },
-    { "account",  QUEUE_ACCOUNT,  read_any,     "account:shop@example.org" },
+    { "account",  QUEUE_ACCOUNT,  read_text,    "account:shop@example.org" },
     { "state",    QUEUE_STATE,    read_state,   "state:held, or scheduled, ready, running" },
     { "age",      QUEUE_AGE,      read_age,     "age:>2h" },
     { "site",     QUEUE_SITE,     read_text,    "site:mx.example.org" },
@@ -399,6 +393,28 @@ table_holds(const struct table_facts *facts, const struct queue_term *term, inst
     }
 }
 
+static bool
+names_id(const struct queue_term *term)
+{
+    return term->word == QUEUE_ID && !term->negated;
+}
+
+/* Several ids are several messages: one of them is enough. */
+static bool
+is_among_ids(msgid id, const struct queue_query *query)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < query->count; i++) {
+        if (!names_id(&query->words[i]))
+            continue;
+        if (msgid_cmp(query->words[i].id, id) == 0)
+            return true;
+        any = true;
+    }
+    return !any;
+}
+
 bool
 queue_row_matches(const struct message_view *view, const struct queue_query *query, uint32_t index,
                   instant now)
@@ -419,13 +435,15 @@ queue_row_matches(const struct message_view *view, const struct queue_query *que
 
     if (row->state == ROW_DONE)
         return false;
+    if (!is_among_ids(view->id, query))
+        return false;
     for (size_t i = 0; i < query->count; i++) {
         const struct queue_term *term = &query->words[i];
         bool known;
         bool holds = table_holds(&facts, term, now, &known);
         if (!known)
             holds = content_holds(view, term, index);
-        if (holds == term->negated)
+        if (!names_id(term) && holds == term->negated)
             return false;
     }
     return true;
@@ -462,12 +480,15 @@ queue_row_may_match(const struct schedule_row *row, const struct queue_query *qu
         .provider = queue_provider_of(site),
         .route = str_from(row->target->key),
     };
+    if (!is_among_ids(row->message->id, query))
+        return false;
     for (size_t i = 0; i < query->count; i++) {
         const struct queue_term *term = &query->words[i];
         bool known;
         bool holds = table_holds(&facts, term, now, &known);
         *sure = *sure && known;
-        if ((known && holds == term->negated) || is_other_domain(facts.route, term))
+        if ((known && !names_id(term) && holds == term->negated) ||
+            is_other_domain(facts.route, term))
             return false;
     }
     return true;

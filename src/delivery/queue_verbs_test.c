@@ -33,6 +33,23 @@ act(struct world *world, enum queue_verb verb, const char *text, bool dry_run)
     return count;
 }
 
+/* Ids, one after the other, as `xargs` gives them. */
+static void
+several_ids_are_several_messages(struct world *world, struct arena *arena)
+{
+    struct queue_entry *entries;
+    char text[2 * MSGID_TEXT_SIZE + 10], id[2][MSGID_TEXT_SIZE + 1];
+
+    CHECK(list(world, "", arena, &entries) == 2);
+    msgid_format(entries[0].id, id[0]);
+    msgid_format(entries[1].id, id[1]);
+    snprintf(text, sizeof(text), "%s %s", id[0], id[1]);
+    CHECK(list(world, text, arena, &entries) == 2);
+    CHECK(list(world, id[1], arena, &entries) == 1);
+    snprintf(text, sizeof(text), "%s to:bob", id[0]);
+    CHECK(list(world, text, arena, &entries) == 1);
+}
+
 static void
 story_operators(struct world *world)
 {
@@ -51,6 +68,7 @@ story_operators(struct world *world)
     CHECK(list(world, "to:bob@there.example", &arena, &entries) == 1);
     CHECK(list(world, "domain:there.example age:<1h", &arena, &entries) == 2);
     CHECK(list(world, "age:>1h", &arena, &entries) == 0);
+    several_ids_are_several_messages(world, &arena);
     CHECK(act(world, QUEUE_HOLD, "to:bob", true) == 1);
     CHECK(list(world, "state:held", &arena, &entries) == 0);
     CHECK(act(world, QUEUE_HOLD, "to:bob", false) == 1);
@@ -341,6 +359,9 @@ queries_that_make_no_sense_say_how(void)
     CHECK(queue_query_parse(S("lane:fast"), &query, &why) == ERR_SYNTAX);
     CHECK(queue_query_parse(S("class:odd"), &query, &why) == ERR_SYNTAX);
     CHECK(queue_query_parse(S("site:"), &query, &why) == ERR_SYNTAX);
+    CHECK(queue_query_parse(S("from:"), &query, &why) == ERR_SYNTAX);
+    CHECK(queue_query_parse(S("to:"), &query, &why) == ERR_SYNTAX);
+    CHECK(queue_query_parse(S("from:<>"), &query, &why) == OK);
     CHECK(queue_query_parse(S("state:lost"), &query, &why) == ERR_SYNTAX);
     CHECK(queue_query_parse(S("nonsense"), &query, &why) == ERR_SYNTAX);
     CHECK(queue_query_parse(S(" to:a  from:b "), &query, &why) == OK && query.count == 2);
