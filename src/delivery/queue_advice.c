@@ -65,7 +65,7 @@ static const struct row by_class[CLASS_COUNT] = {
         { "outpost test route {address}", "outpost queue retry {id} --reason 'a probe'" } },
     [CLASS_DNS_FAILURE] = { "The DNS does not answer for the domain.",
         { "outpost test route {address}", "outpost queue retry {id} --reason 'a probe'" } },
-    [CLASS_NO_ANSWER] = { "Its hosts do not answer; when they do it goes by itself.",
+    [CLASS_NO_ANSWER] = { "Its hosts do not answer, or put mail off; it is tried again by itself.",
         { "outpost test route {address}", "outpost queue retry {id} --reason 'a probe'",
           "outpost queue bounce {which} --reason 'nobody answers'" } },
     [CLASS_PROTOCOL_ERROR] = { "The two sides misunderstand each other; the trace shows how.",
