@@ -11,6 +11,7 @@
 #include "runtime/stream.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,7 +20,7 @@
 
 enum {
     BLOCK = 32768,
-    OUTPUT_MAX = 1 << 20 /* What a program may say; a little of it is kept. */
+    OUTPUT_MAX = 64 << 20 /* What a program may say; a little of it is kept. */
 };
 
 /* --- The pure parts. */
@@ -93,6 +94,7 @@ struct run {
     struct stream *in, *out, *end;
     char *bytes;
     char text[HTTP_TEXT_MAX];
+    enum err output; /* What reading it came to. */
     struct program_end how;
 };
 
@@ -134,7 +136,12 @@ open_pair(struct stream **ours, int *theirs)
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
         return err_from_errno(errno);
-    /* Ours must not block; the program's may. */
+    /* Ours must not block the loop; the program's may. */
+    if (fcntl(fds[0], F_SETFL, O_NONBLOCK)) {
+        close(fds[0]);
+        close(fds[1]);
+        return ERR_IO;
+    }
     *theirs = fds[1];
     return stream_from_socket(fds[0], ours);
 }
@@ -221,6 +228,31 @@ read_output(struct run *run)
     return e == ERR_CLOSED ? OK : e;
 }
 
+WAITS static void
+read_output_beside(void *arg)
+{
+    struct run *run = arg;
+
+    run->output = read_output(run);
+}
+
+/* A program may say something before it has read all: both ways are open at a time. */
+WAITS static enum err
+exchange(struct run *run)
+{
+    struct group reading;
+    enum err e;
+
+    group_init(&reading);
+    e = group_start(&reading, read_output_beside, run, "program output");
+    if (!e)
+        e = write_message(run);
+    if (e)
+        group_cancel(&reading);
+    group_join(&reading);
+    return e ? e : run->output;
+}
+
 WAITS static enum err
 converse(struct run *run)
 {
@@ -231,9 +263,7 @@ converse(struct run *run)
     stream_set_deadline(run->in, deadline);
     stream_set_deadline(run->out, deadline);
     stream_set_deadline(run->end, deadline);
-    e = write_message(run);
-    if (!e)
-        e = read_output(run);
+    e = exchange(run);
     if (!e)
         e = stream_fill_at_least(run->end, sizeof(run->how), &bytes);
     if (!e)
@@ -309,7 +339,7 @@ program_deliver(struct attempt *a)
     for (size_t i = 0; !e && i < a->count; i++) {
         str recipient = a->envelope.recipients[a->rows[i]->index].address;
         /* It would look like an option to the program. */
-        if (str_starts(recipient, S("-")))
+        if (str_starts(recipient, S("-")) || str_starts(a->envelope.reverse_path, S("-")))
             (void)attempt_add_result(a, a->rows[i], OUTCOME_FAILED, 553, "5.1.3",
                                      "An address that begins with - is not given to a program");
         else

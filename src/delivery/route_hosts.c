@@ -4,6 +4,7 @@
  * RFC 5321 5.1, null MX RFC 7505, loops RFC 5321 5.1 (a host of ours and all that are not better).
  * Start reading at route_find_hosts().
  */
+#include "base/must.h"
 #include "base/rand.h"
 #include "config/config.h"
 #include "delivery/route.h"
@@ -11,8 +12,13 @@
 #include "runtime/clock.h"
 #include "runtime/dns.h"
 
+#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum {
+    SITE_DIGEST_SIZE = 32
+};
 
 struct search {
     const struct config *config;
@@ -163,7 +169,20 @@ mark_secure(struct route_hosts *hosts)
         }
 }
 
-/* The sorted names of the hosts; a long list ends in a hash of the whole. */
+/* Whoever finds another list with the same name gets the connections that were made for this one. */
+static void
+shorten(struct buf *text, size_t max)
+{
+    uint8_t digest[SITE_DIGEST_SIZE];
+
+    must(EVP_Digest(text->data, text->len, digest, NULL, EVP_sha256(), NULL) == 1);
+    text->len = max - 3 - (size_t)2 * SITE_DIGEST_SIZE;
+    buf_add(text, S("..."));
+    for (size_t i = 0; i < SITE_DIGEST_SIZE; i++)
+        buf_addf(text, "%02x", digest[i]);
+}
+
+/* The sorted names of the hosts; a long list ends in a digest of the whole. */
 static enum err
 name_site(struct search *search, const struct dns_record *records, size_t count)
 {
@@ -179,11 +198,8 @@ name_site(struct search *search, const struct dns_record *records, size_t count)
     for (size_t i = 0; i < count; i++)
         if (i == 0 || !str_eq(names[i], names[i - 1]))
             buf_addf(&text, "%s%.*s", i ? "," : "", STR_ARG(names[i]));
-    if (text.len >= sizeof(search->hosts->site) - sizeof(secure_mark)) {
-        uint64_t hash = str_hash(buf_str(&text));
-        text.len = sizeof(search->hosts->site) - sizeof(secure_mark) - 24;
-        buf_addf(&text, "...%016llx", (unsigned long long)hash);
-    }
+    if (text.len >= sizeof(search->hosts->site) - sizeof(secure_mark))
+        shorten(&text, sizeof(search->hosts->site) - sizeof(secure_mark) - 1);
     memcpy(search->hosts->site, buf_cstr(&text), text.len + 1);
     buf_done(&text);
     return OK;

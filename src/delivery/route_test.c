@@ -191,6 +191,29 @@ mail_never_loops_back_to_us(void)
     CHECK(hosts_of("x@[198.51.100.200]").answer.code == 554);
 }
 
+/* Beyond the room for names a digest tells lists apart that begin alike. */
+static void
+long_lists_of_hosts_are_told_apart_by_a_digest(void)
+{
+    char *one, *two;
+
+    for (unsigned i = 0; i < 10; i++) {
+        char host[64];
+        (void)snprintf(host, sizeof(host), "a-host-with-a-long-name-%u.provider.example", i);
+        dns("long.example", DNS_MX, 10, host);
+        if (i < 9)
+            dns("other.example", DNS_MX, 10, host);
+        dns(host, DNS_A, 0, "198.51.100.31");
+    }
+    one = str_dup(str_from(hosts_of("x@long.example").site));
+    two = str_dup(str_from(hosts_of("x@other.example").site));
+    CHECK(strlen(one) > 130 && strlen(one) < sizeof(((struct route_hosts *)0)->site) - 8);
+    CHECK(strncmp(one, two, 60) == 0 && strcmp(one, two) != 0);
+    CHECK(strspn(strrchr(one, '.') + 1, "0123456789abcdef") == 64);
+    free(one);
+    free(two);
+}
+
 static void
 domains_of_one_provider_share_their_site(void)
 {
@@ -494,6 +517,7 @@ all(void *)
     RUN(what_takes_no_mail_is_told_apart_from_what_fails_now);
     RUN(mail_never_loops_back_to_us);
     RUN(domains_of_one_provider_share_their_site);
+    RUN(long_lists_of_hosts_are_told_apart_by_a_digest);
     RUN(a_relay_is_where_it_was_told_to_be);
     RUN(a_way_is_explained_in_words);
     RUN(every_fact_of_a_block_must_hold);

@@ -42,6 +42,8 @@ refresh_config(struct runner *runner)
     runner->shaping = shaping_ref(runner->queue->shaping);
     runner->provider = NULL;
     runner->knows_provider = false;
+    /* What was agreed under the old one may be too little for the new one: connect anew. */
+    runner->client_site = NULL;
 }
 
 /* Under the lock. */

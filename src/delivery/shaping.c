@@ -217,8 +217,16 @@ shaping_provider_of(const struct shaping *shaping, const str *hosts, size_t coun
     char bytes[256];
     const struct shaping_provider *provider = NULL;
 
-    for (size_t i = 0; i < count && !provider; i++)
-        provider = provider_by(shaping, lower_name(hosts[i], bytes, sizeof(bytes)), host_is_of);
+    for (size_t i = 0; i < count; i++) {
+        const struct shaping_provider *one =
+            provider_by(shaping, lower_name(hosts[i], bytes, sizeof(bytes)), host_is_of);
+        /* One name among others is nobody's word for the provider: anybody may list it. */
+        if (!one || (provider && one != provider)) {
+            provider = NULL;
+            break;
+        }
+        provider = one;
+    }
     if (!provider)
         provider = provider_by(shaping, lower_name(domain, bytes, sizeof(bytes)), domain_is_of);
     return provider;

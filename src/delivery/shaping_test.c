@@ -459,6 +459,21 @@ providers_are_known_by_their_hosts_and_domains(void)
     shaping_unref(shaping);
 }
 
+/* Anybody may list a host of a great provider beside his own. */
+static void
+one_host_among_others_does_not_speak_for_a_provider(void)
+{
+    static const str mixed[] = { { "evil.example", 12 }, { "aspmx.l.google.com", 18 } };
+    static const str all[] = { { "alt1.aspmx.l.google.com", 23 }, { "aspmx.l.google.com", 18 } };
+    struct shaping *shaping = rules("");
+
+    CHECK(!shaping_provider_of(shaping, mixed, 2, S("evil.example")));
+    CHECK(!shaping_provider_of(shaping, mixed + 1, 0, S("evil.example")));
+    CHECK_STR(shaping_provider_of(shaping, all, 2, S("far.example"))->name, "google");
+    CHECK_STR(shaping_provider_of(shaping, mixed, 2, S("gmail.com"))->name, "google");
+    shaping_unref(shaping);
+}
+
 static void
 a_users_file_goes_on_with_a_shipped_provider(void)
 {
@@ -607,6 +622,7 @@ main(void)
     RUN(a_class_delays_nothing_that_has_failed);
     RUN(times_that_a_reply_names_are_kept_within_bounds);
     RUN(providers_are_known_by_their_hosts_and_domains);
+    RUN(one_host_among_others_does_not_speak_for_a_provider);
     RUN(a_users_file_goes_on_with_a_shipped_provider);
     RUN(mistakes_are_told_with_their_place);
     RUN(ceilings_hold);

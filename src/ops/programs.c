@@ -112,6 +112,8 @@ become_program(const str parts[PROGRAM_PARTS], const int fds[PROGRAM_FDS], int f
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)signal(SIGPIPE, SIG_DFL);
+    (void)signal(SIGTERM, SIG_DFL);
+    (void)signal(SIGINT, SIG_DFL);
     if (count > 0 && arguments[count - 1] && environment[PROGRAM_PARTS - 1] &&
         dup2(fds[0], STDIN_FILENO) >= 0 && dup2(fds[1], STDOUT_FILENO) >= 0 &&
         dup2(fds[1], STDERR_FILENO) >= 0 && chdir("/") == 0) {
@@ -263,7 +265,6 @@ live(struct programs *programs, pid_t parent)
     struct rlimit no_cores = { 0, 0 };
     sigset_t children;
 
-    (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent)
         _exit(0);
     (void)prctl(PR_SET_NAME, "outpost-program");
@@ -275,7 +276,8 @@ live(struct programs *programs, pid_t parent)
     programs->requests = 3;
     (void)fcntl(3, F_SETFD, FD_CLOEXEC);
     (void)close_range(4, ~0U, 0);
-    (void)signal(SIGTERM, SIG_DFL);
+    /* The end of the server is the end of its socket: then the programs are ended first. */
+    (void)signal(SIGTERM, SIG_IGN);
     (void)signal(SIGINT, SIG_IGN);
     (void)sigemptyset(&children);
     (void)sigaddset(&children, SIGCHLD);
@@ -321,6 +323,9 @@ programs_start(const str *commands, size_t count, const char *user, int *fd, str
 
     if (count > PROGRAMS_COMMANDS_MAX)
         return err_why(why, ERR_LIMIT, "at most %d programs can be named", PROGRAMS_COMMANDS_MAX);
+    if (geteuid() == 0 && (!user || !user[0]))
+        return err_why(why, ERR_REFUSED,
+                       "programs do not run as root: name an account by server.program_user");
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
         return err_why(why, err_from_errno(errno), "socketpair: %s", strerror(errno));
     programs = programs_new(commands, count);

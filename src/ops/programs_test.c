@@ -171,7 +171,7 @@ main(void)
     };
     struct why why;
 
-    CHECK(programs_start(commands, COUNT_OF(commands), "", &asker, &why) == OK);
+    CHECK(programs_start(commands, COUNT_OF(commands), "nobody", &asker, &why) == OK);
     RUN(a_program_gets_the_message_and_its_words);
     RUN(its_end_is_told);
     RUN(only_what_the_configuration_names_is_run);

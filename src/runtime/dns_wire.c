@@ -62,10 +62,11 @@ read_u32(struct reader *reader)
 
 /* Names. */
 
+/* Neither what a zone file sets apart, nor what we put between names ourselves. */
 static bool
 is_plain(uint8_t byte)
 {
-    return byte > ' ' && byte < 0x7f && !strchr(".\\\"();@$", byte);
+    return byte > ' ' && byte < 0x7f && !strchr(".\\\"();@$,/:", byte);
 }
 
 static bool

@@ -192,6 +192,13 @@ odd_bytes_in_names_are_escaped(void)
                  "a.\r\n\x04test\x00"));
     CHECK(parse(&buf, DNS_PTR, &answer) == OK);
     CHECK_STR(answer.records[0].name, "a\\046\\013\\010.test");
+    /* And what stands between names of ours: nobody may look like two hosts, or like another key. */
+    start(&buf, "4.3.2.1.in-addr.arpa", 0, 1, 0);
+    add_record(&buf, NULL, DNS_PTR, 1,
+               S("\x05"
+                 "b,/:c\x04test\x00"));
+    CHECK(parse(&buf, DNS_PTR, &answer) == OK);
+    CHECK_STR(answer.records[0].name, "b\\044\\047\\058c.test");
 }
 
 static void
