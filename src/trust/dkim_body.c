@@ -9,6 +9,7 @@
 #include "base/must.h"
 
 #include <openssl/evp.h>
+#include <string.h>
 
 void
 dkim_body_init(struct dkim_body *body, enum dkim_form form)
@@ -25,9 +26,24 @@ dkim_body_done(struct dkim_body *body)
 }
 
 static void
+flush(struct dkim_body *body)
+{
+    must(EVP_DigestUpdate(body->digest, body->staged, body->staged_len) == 1);
+    body->staged_len = 0;
+}
+
+/* A call of the digest costs more than a word of text: words are collected. */
+static inline void
 hash(struct dkim_body *body, const char *bytes, size_t len)
 {
-    must(EVP_DigestUpdate(body->digest, bytes, len) == 1);
+    if (len > DKIM_STAGED_MAX - body->staged_len)
+        flush(body);
+    if (len > DKIM_STAGED_MAX) {
+        must(EVP_DigestUpdate(body->digest, bytes, len) == 1);
+        return;
+    }
+    memcpy(body->staged + body->staged_len, bytes, len);
+    body->staged_len += len;
 }
 
 /* Text follows: what was held back counts after all. */
@@ -51,20 +67,24 @@ end_line(struct dkim_body *body)
     body->blank = false;
 }
 
-static bool
-is_plain(const struct dkim_body *body, char c)
-{
-    return c != '\r' && c != '\n' && (body->form == DKIM_SIMPLE || (c != ' ' && c != '\t'));
-}
+/* What is not hashed as it is. */
+static const bool specials[][256] = {
+    [DKIM_SIMPLE] = { ['\r'] = true, ['\n'] = true },
+    [DKIM_RELAXED] = { ['\r'] = true, ['\n'] = true, [' '] = true, ['\t'] = true },
+};
 
-/* The longest run at the front that is hashed as it is. */
+/* Hashes the plain text at the front; returns its length. */
 static size_t
-plain_run(const struct dkim_body *body, str bytes)
+add_plain(struct dkim_body *body, str bytes)
 {
+    const bool *special = specials[body->form];
     size_t len = 0;
 
-    while (len < bytes.len && is_plain(body, bytes.ptr[len]))
-        len++;
+    while (len < bytes.len && !special[(unsigned char)bytes.ptr[len]]) {
+        if (body->staged_len == DKIM_STAGED_MAX)
+            flush(body);
+        body->staged[body->staged_len++] = bytes.ptr[len++];
+    }
     return len;
 }
 
@@ -95,20 +115,18 @@ void
 dkim_body_add(struct dkim_body *body, str bytes)
 {
     while (bytes.len) {
-        size_t run = plain_run(body, bytes);
-        if (run) {
-            if (body->held_cr) {
-                body->held_cr = false;
-                release(body);
-                hash(body, "\r", 1);
-            }
-            release(body);
-            hash(body, bytes.ptr, run);
-            bytes = str_skip(bytes, run);
-        } else {
+        if (specials[body->form][(unsigned char)bytes.ptr[0]]) {
             add_special(body, bytes.ptr[0]);
             bytes = str_skip(bytes, 1);
+            continue;
         }
+        if (body->held_cr) {
+            body->held_cr = false;
+            release(body);
+            hash(body, "\r", 1);
+        }
+        release(body);
+        bytes = str_skip(bytes, add_plain(body, bytes));
     }
 }
 
@@ -119,5 +137,6 @@ dkim_body_end(struct dkim_body *body, uint8_t digest[DKIM_HASH_SIZE])
      * its end gets one. */
     if (body->any || body->form == DKIM_SIMPLE)
         hash(body, "\r\n", 2);
+    flush(body);
     must(EVP_DigestFinal_ex(body->digest, digest, NULL) == 1);
 }

@@ -13,7 +13,7 @@
 #include <openssl/rsa.h>
 #include <string.h>
 
-enum { SIGNED_FIELDS_MAX = 100, SIGNATURE_MAX = 1024, FOLD_AT = 72 };
+enum { SIGNED_FIELDS_MAX = 100, SIGNATURE_MAX = 1024, FOLD_AT = 72, STAGED_MAX = 1024 };
 
 /* RFC 6376 5.4.1, and what makes a mail look different. */
 static const str usual_fields[] = {
@@ -32,12 +32,28 @@ static const str usual_oversigned[] = {
 struct canon {
     enum dkim_form form;
     EVP_MD_CTX *digest;
+    size_t staged_len; /* Words are collected: a call of the digest costs more than one of them. */
+    char staged[STAGED_MAX];
 };
 
 static void
+flush(struct canon *canon)
+{
+    must(EVP_DigestUpdate(canon->digest, canon->staged, canon->staged_len) == 1);
+    canon->staged_len = 0;
+}
+
+static inline void
 feed(struct canon *canon, str bytes)
 {
-    must(EVP_DigestUpdate(canon->digest, bytes.ptr, bytes.len) == 1);
+    if (bytes.len > STAGED_MAX - canon->staged_len)
+        flush(canon);
+    if (bytes.len > STAGED_MAX) {
+        must(EVP_DigestUpdate(canon->digest, bytes.ptr, bytes.len) == 1);
+        return;
+    }
+    memcpy(canon->staged + canon->staged_len, bytes.ptr, bytes.len);
+    canon->staged_len += bytes.len;
 }
 
 /* RFC 6376 3.4.2: lower-case name, unfolded value, runs of blanks as one, none at the ends. */
@@ -284,6 +300,7 @@ dkim_sign(const struct dkim_key *key, const struct dkim_options *options, str he
     must(canon.digest && EVP_DigestInit_ex(canon.digest, EVP_sha256(), NULL) == 1);
     feed_signed_fields(&canon, header, &names);
     feed_own_field(&canon, str_skip(buf_str(field), start));
+    flush(&canon);
     must(EVP_DigestFinal_ex(canon.digest, hash, NULL) == 1);
     EVP_MD_CTX_free(canon.digest);
     e = make_signature(key, hash, signature, &size);

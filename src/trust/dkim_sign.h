@@ -15,7 +15,7 @@
 #include "base/str.h"
 
 enum dkim_form { DKIM_SIMPLE, DKIM_RELAXED };
-enum { DKIM_HASH_SIZE = 32, DKIM_FIELD_MAX = 4096 };
+enum { DKIM_HASH_SIZE = 32, DKIM_FIELD_MAX = 4096, DKIM_STAGED_MAX = 1024 };
 
 /* The body's hash, streamed.  The struct may be copied only before the first byte. */
 struct dkim_body {
@@ -26,6 +26,8 @@ struct dkim_body {
     bool in_line;         /* The current line has text. */
     bool blank;           /* Relaxed: blanks held back. */
     bool held_cr;
+    size_t staged_len;    /* Short pieces on their way to the digest. */
+    char staged[DKIM_STAGED_MAX];
 };
 
 void dkim_body_init(struct dkim_body *body, enum dkim_form form);
