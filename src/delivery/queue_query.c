@@ -9,6 +9,7 @@
 
 #include "delivery/classify.h"
 #include "delivery/cluster.h"
+#include "delivery/route.h"
 
 #include <string.h>
 
@@ -253,23 +254,6 @@ domain_matches(str address, str wanted)
     return at >= 0 && str_eq_nocase(str_skip(address, (size_t)at + 1), wanted);
 }
 
-/* A site is named by all its hosts, or by one of them. */
-static bool
-site_matches(str site, str wanted)
-{
-    str host;
-
-    if (str_eq_nocase(site, wanted))
-        return true;
-    while (site.len > 0) {
-        if (!str_split(site, ',', &host, &site))
-            site = S("");
-        if (str_eq_nocase(host, wanted))
-            return true;
-    }
-    return false;
-}
-
 static bool
 number_matches(int64_t number, const struct queue_term *term)
 {
@@ -374,7 +358,7 @@ table_holds(const struct table_facts *facts, const struct queue_term *term, inst
     case QUEUE_AGE:
         return number_matches(now - facts->received_at, term);
     case QUEUE_SITE:
-        return site_matches(facts->site, term->text);
+        return route_site_has(facts->site, term->text);
     case QUEUE_PROVIDER:
         return str_eq_nocase(facts->provider, term->text);
     case QUEUE_SOURCE:

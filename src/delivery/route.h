@@ -104,6 +104,9 @@ struct route_hosts {
     struct route_answer answer; /* code != 0: there is no host, for this reason. */
 };
 
+/* Whether NAME names SITE, as it stands in route_hosts.site: by all its hosts, or by one of them. */
+bool route_site_has(str site, str name);
+
 /* Who we are: a way must not lead back here. */
 struct route_self {
     str hostname;

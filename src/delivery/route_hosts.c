@@ -169,6 +169,24 @@ mark_secure(struct route_hosts *hosts)
         }
 }
 
+bool
+route_site_has(str site, str name)
+{
+    str host;
+
+    if (str_eq_nocase(site, name))
+        return true;
+    if (str_ends(site, str_from(secure_mark)))
+        site = str_head(site, site.len - strlen(secure_mark));
+    while (site.len > 0) {
+        if (!str_split(site, ',', &host, &site))
+            site = S("");
+        if (str_eq_nocase(host, name))
+            return true;
+    }
+    return false;
+}
+
 /* Whoever finds another list with the same name gets the connections that were made for this one. */
 static void
 shorten(struct buf *text, size_t max)

@@ -215,6 +215,16 @@ long_lists_of_hosts_are_told_apart_by_a_digest(void)
 }
 
 static void
+a_site_is_named_by_any_of_its_hosts_also_when_the_dns_is_signed(void)
+{
+    CHECK(route_site_has(S("a.example,b.example"), S("B.example")));
+    CHECK(route_site_has(S("a.example,b.example/dnssec"), S("b.example")));
+    CHECK(route_site_has(S("a.example,b.example/dnssec"), S("a.example")));
+    CHECK(route_site_has(S("a.example/dnssec"), S("a.example/dnssec")));
+    CHECK(!route_site_has(S("a.example,b.example/dnssec"), S("c.example")));
+}
+
+static void
 domains_of_one_provider_share_their_site(void)
 {
     dns("one.example", DNS_MX, 10, "m1.provider.example");
@@ -517,6 +527,7 @@ all(void *)
     RUN(what_takes_no_mail_is_told_apart_from_what_fails_now);
     RUN(mail_never_loops_back_to_us);
     RUN(domains_of_one_provider_share_their_site);
+    RUN(a_site_is_named_by_any_of_its_hosts_also_when_the_dns_is_signed);
     RUN(long_lists_of_hosts_are_told_apart_by_a_digest);
     RUN(a_relay_is_where_it_was_told_to_be);
     RUN(a_way_is_explained_in_words);

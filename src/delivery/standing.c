@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/map.h"
 #include "base/must.h"
+#include "delivery/route.h"
 #include "delivery/standing_file.h"
 #include "runtime/wait.h"
 
@@ -252,23 +253,6 @@ domain_part(str address)
     return at < 0 ? S("") : str_skip(address, (size_t)at);
 }
 
-/* A site is named by all its hosts, or by one of them. */
-static bool
-site_holds(str site, str wanted)
-{
-    str host;
-
-    if (str_eq_nocase(site, wanted))
-        return true;
-    while (site.len > 0) {
-        if (!str_split(site, ',', &host, &site))
-            site = S("");
-        if (str_eq_nocase(host, wanted))
-            return true;
-    }
-    return false;
-}
-
 static bool
 value_holds(enum standing_fact fact, str value, str wanted)
 {
@@ -277,7 +261,7 @@ value_holds(enum standing_fact fact, str value, str wanted)
     if (value.len == 0)
         return false;
     if (fact == FACT_SITE)
-        return site_holds(value, wanted);
+        return route_site_has(value, wanted);
     if ((fact == FACT_SENDER || fact == FACT_ACCOUNT) && str_starts(wanted, S("@")))
         return str_eq_nocase(domain_part(value), wanted);
     return str_eq_nocase(value, wanted);
