@@ -3,12 +3,16 @@
  *
  * A report is a message of its own by the door DOOR_BOUNCE, with the null return path, so that
  * nobody ever reports about it.  It is durable when bounce_send() returns OK; only then may the
- * result be noted.  RFC 3461 5 and 6, RFC 3464.
+ * result be noted.  It is signed by the keys of its From domain, as all mail that begins its way
+ * here.  RFC 3461 5 and 6, RFC 3464.
  */
 #include "base/rand.h"
 #include "delivery/queue_inside.h"
 #include "formats/dsn.h"
 #include "runtime/clock.h"
+#include "runtime/log.h"
+#include "runtime/wait.h"
+#include "trust/signing.h"
 
 #include <string.h>
 
@@ -162,9 +166,39 @@ header_size_of(str message)
     return end < 0 ? message.len : (uint64_t)end + 4;
 }
 
+/* RSA takes a millisecond, which is not the loop's to give. */
+struct signature {
+    struct keyring *keyring;
+    str message;
+    struct buf *fields;
+    enum err result;
+};
+
+static void
+make_signature(void *arg)
+{
+    struct signature *signature = arg;
+
+    signature->result =
+        signing_message(signature->keyring, signature->message, clock_now(), signature->fields);
+}
+
+/* A report that cannot be signed goes without: it is awaited. */
+WAITS static void
+sign(struct queue *queue, const struct config *config, str message, struct buf *fields)
+{
+    struct signature signature = { queue->keyring, message, fields, OK };
+
+    if (!queue->keyring || !config->dkim.sign)
+        return;
+    offload(make_signature, &signature);
+    if (signature.result)
+        log_warning("a report of delivery was not signed: %s", err_name(signature.result));
+}
+
 /* Into the spool, and into the queue. */
 WAITS static enum err
-post(struct queue *queue, const struct envelope *about, msgid id, str message)
+post(struct queue *queue, const struct envelope *about, msgid id, str message, str signatures)
 {
     struct recipient recipient = { .address = about->reverse_path, .notify = NOTIFY_NEVER };
     struct envelope envelope = {
@@ -173,8 +207,9 @@ post(struct queue *queue, const struct envelope *about, msgid id, str message)
         .door = DOOR_BOUNCE,
         .smtputf8 = about->smtputf8,
         .body = about->smtputf8 || about->ret == RETURN_FULL ? about->body : BODY_7BIT,
-        .size = message.len,
-        .header_size = header_size_of(message),
+        .size = signatures.len + message.len,
+        .header_size = signatures.len + header_size_of(message),
+        .prefix = signatures,
         .lane = LANE_NOTICE,
         .lane_why = S("it is a report of delivery"),
         .priority = about->priority,
@@ -236,11 +271,12 @@ send_one(struct queue *queue, const struct envelope *envelope, const struct prog
         .recipient_count = count,
     };
     struct arena arena;
-    struct buf text;
+    struct buf text, signatures;
     enum err e = ERR_LIMIT;
 
     arena_init(&arena, 4 * (size_t)REPORT_MAX);
     buf_init(&text, REPORT_MAX);
+    buf_init(&signatures, SIGNING_FIELDS_MAX);
     msgid_format(id, message_id);
     dsn.message_id = str_from(message_id);
     dsn.recipients = describe_rows(envelope, progress, rows, count, config, &arena);
@@ -250,10 +286,13 @@ send_one(struct queue *queue, const struct envelope *envelope, const struct prog
         add_original(queue, envelope, &dsn, &arena);
         e = dsn_format(&dsn, &text);
     }
-    if (!e)
-        e = post(queue, envelope, id, buf_str(&text));
+    if (!e) {
+        sign(queue, config, buf_str(&text), &signatures);
+        e = post(queue, envelope, id, buf_str(&text), buf_str(&signatures));
+    }
     for (size_t i = 0; !e && i < count; i++)
         record_report(queue, envelope, id, &rows[i]);
+    buf_done(&signatures);
     buf_done(&text);
     arena_done(&arena);
     return e;

@@ -138,6 +138,7 @@ queue_new(const struct queue_options *options, struct queue **queue, struct why 
     made->accounts = options->accounts;
     made->mailstore = options->mailstore;
     made->events = options->events;
+    made->keyring = options->keyring;
     made->programs = options->programs;
     made->sasl = sasl_new();
     find_own_endpoints(made, options->config, options->simulated);

@@ -23,6 +23,7 @@
 struct accounts;
 struct config;
 struct events;
+struct keyring;
 struct mailstore;
 struct queue;
 struct route_self;
@@ -36,6 +37,7 @@ struct queue_options {
     struct accounts *accounts;
     struct mailstore *mailstore;
     struct events *events; /* NULL: none. */
+    struct keyring *keyring; /* Signs what is written here; NULL: nothing is signed. */
     const char *rules_path; /* Of the standing rules; NULL: they are kept in memory only. */
     int programs; /* Who runs programs (delivery/program.h); 0: nobody. */
     bool simulated;         /* The addresses of this machine are not ours. */

@@ -60,6 +60,7 @@ struct queue {
     struct accounts *accounts;
     struct mailstore *mailstore;
     struct events *events;
+    struct keyring *keyring;
     struct tls_context *tls_context;
     int programs; /* 0: nobody runs programs. */
     struct sasl *sasl;

@@ -7,7 +7,6 @@
  */
 #include "base/buf.h"
 #include "config/config.h"
-#include "formats/header_address.h"
 #include "intake/gates.h"
 #include "intake/transaction.h"
 #include "runtime/clock.h"
@@ -15,31 +14,8 @@
 #include "trust/signing.h"
 
 enum {
-    AUTHORS_MAX = 20,
     AUTHORS_MEMORY_MAX = 64 * 1024,
 };
-
-/* The domain of the first author, in A-labels; empty when there is none. */
-static enum err
-find_from_domain(str section, struct arena *arena, str *domain)
-{
-    struct header_field field;
-    struct header_address *from;
-    struct address canonical;
-    enum err e;
-
-    *domain = S("");
-    if (!header_find(section, S("From"), &field))
-        return OK;
-    e = header_addresses_parse(field.value, AUTHORS_MAX, arena, &from);
-    if (e == ERR_SYNTAX || (!e && !from))
-        return OK;
-    if (!e)
-        e = address_canonical(&from->address, arena, &canonical);
-    if (!e)
-        *domain = canonical.domain;
-    return e == ERR_SYNTAX ? OK : e;
-}
 
 /* Other people's mail keeps the signatures that it has. */
 static bool
@@ -61,7 +37,7 @@ gate_begin_signature(struct intake *intake, struct verdict *verdict)
     if (!is_ours_to_sign(intake))
         return OK;
     arena_init(&arena, AUTHORS_MEMORY_MAX);
-    e = find_from_domain(section, &arena, &domain);
+    e = signing_domain(section, &arena, &domain);
     if (!e)
         e = signing_begin(intake->services->keyring, domain, section, &intake->signing);
     arena_done(&arena);

@@ -257,6 +257,7 @@ open_spool(struct server *server, const struct config *config, struct why *why)
         .accounts = services->accounts,
         .mailstore = services->mailboxes,
         .events = services->events,
+        .keyring = services->keyring,
         .simulated = server->simulated,
         .programs = server->programs,
     };

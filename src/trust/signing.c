@@ -8,12 +8,19 @@
 #include "trust/signing.h"
 
 #include "base/must.h"
+#include "formats/header.h"
+#include "formats/header_address.h"
 #include "trust/dkim_sign.h"
 #include "trust/keyring.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum {
+    AUTHORS_MAX = 20,
+    AUTHORS_MEMORY_MAX = 64 * 1024,
+};
 
 struct signing {
     struct signers signers;
@@ -22,6 +29,27 @@ struct signing {
     size_t header_size;
     char header[];
 };
+
+enum err
+signing_domain(str section, struct arena *arena, str *domain)
+{
+    struct header_field field;
+    struct header_address *from;
+    struct address canonical;
+    enum err e;
+
+    *domain = S("");
+    if (!header_find(section, S("From"), &field))
+        return OK;
+    e = header_addresses_parse(field.value, AUTHORS_MAX, arena, &from);
+    if (e == ERR_SYNTAX || (!e && !from))
+        return OK;
+    if (!e)
+        e = address_canonical(&from->address, arena, &canonical);
+    if (!e)
+        *domain = canonical.domain;
+    return e == ERR_SYNTAX ? OK : e;
+}
 
 enum err
 signing_begin(struct keyring *keyring, str from_domain, str header, struct signing **result)
@@ -98,4 +126,28 @@ signing_free(struct signing *signing)
     dkim_body_done(&signing->body);
     signers_done(&signing->signers);
     free(signing);
+}
+
+enum err
+signing_message(struct keyring *keyring, str message, instant now, struct buf *fields)
+{
+    struct signing *signing = NULL;
+    struct arena arena;
+    size_t scanned = 0, size = message.len;
+    str domain;
+    enum err e;
+
+    if (!header_find_end(message, &scanned, &size))
+        size = message.len;
+    arena_init(&arena, AUTHORS_MEMORY_MAX);
+    e = signing_domain(str_head(message, size), &arena, &domain);
+    if (!e)
+        e = signing_begin(keyring, domain, str_head(message, size), &signing);
+    arena_done(&arena);
+    if (e)
+        return e;
+    signing_add(signing, str_skip(message, size));
+    e = signing_end(signing, now, fields);
+    signing_free(signing);
+    return e;
 }

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "base/arena.h"
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/err.h"
@@ -20,6 +21,10 @@ enum {
     SIGNING_FIELDS_MAX = 16 * 1024,
 };
 
+/* The domain of the first author in the header section SECTION, in A-labels and in ARENA: the name
+ * that a reader sees and that DMARC compares.  Empty when there is none.  ERR_LIMIT. */
+enum err signing_domain(str section, struct arena *arena, str *domain);
+
 /* For a message from FROM_DOMAIN (of its From field, A-labels, lower case) whose header section,
  * with its empty line, is HEADER, as it will leave; copied.  NULL in *SIGNING when no key signs for
  * this domain: the other calls take that.  ERR_LIMIT. */
@@ -33,3 +38,9 @@ enum err signing_end(struct signing *signing, instant now, struct buf *fields);
 /* Which key it is made with: "d=example.org s=2026a", for records; empty for NULL. */
 str signing_name(const struct signing *signing);
 void signing_free(struct signing *signing); /* NULL is fine. */
+
+/* The signatures of MESSAGE, whole and with CRLF, by the domain of its author, appended to FIELDS:
+ * for what is written here (a report of delivery).  They stand before it, as its envelope's prefix.
+ * None when no key signs for that domain.  Blocks for a millisecond: offload() it.  Errors as of
+ * signing_begin() and signing_end(); FIELDS is unchanged then. */
+enum err signing_message(struct keyring *keyring, str message, instant now, struct buf *fields);

@@ -110,11 +110,34 @@ a_section_that_cannot_be_named_is_not_half_signed(void)
     end();
 }
 
+static void
+a_whole_message_is_signed_by_the_domain_of_its_author(void)
+{
+    static const char message[] = "From: Postmaster <postmaster@mail.Example.org>\r\n"
+                                  "Subject: late\r\n\r\nIt is late.\r\n";
+    struct buf fields;
+
+    begin();
+    add_active("ed", "ed25519");
+    buf_init(&fields, SIGNING_FIELDS_MAX);
+    CHECK(signing_message(keyring, str_from(message), SECONDS(1764201600LL), &fields) == OK);
+    CHECK(count_of(buf_str(&fields), "d=example.org; s=ed;") == 1);
+    fields.len = 0;
+    CHECK(signing_message(keyring, S("From: ann@else.example\r\n\r\nx\r\n"), 0, &fields) == OK);
+    CHECK(signing_message(keyring, S("From: \r\n\r\nx\r\n"), 0, &fields) == OK);
+    CHECK(signing_message(keyring, S("no header section"), 0, &fields) == OK);
+    CHECK(signing_message(keyring, S(""), 0, &fields) == OK);
+    CHECK(fields.len == 0);
+    buf_done(&fields);
+    end();
+}
+
 int
 main(void)
 {
     RUN(rsa_and_ed25519_sign_together);
     RUN(without_a_key_nothing_is_done);
     RUN(a_section_that_cannot_be_named_is_not_half_signed);
+    RUN(a_whole_message_is_signed_by_the_domain_of_its_author);
     return check_end();
 }
