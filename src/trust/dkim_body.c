@@ -14,7 +14,7 @@
 void
 dkim_body_init(struct dkim_body *body, enum dkim_form form)
 {
-    *body = (struct dkim_body){ .form = form, .digest = EVP_MD_CTX_new() };
+    *body = (struct dkim_body){ .form = form, .left = UINT64_MAX, .digest = EVP_MD_CTX_new() };
     must(body->digest && EVP_DigestInit_ex(body->digest, EVP_sha256(), NULL) == 1);
 }
 
@@ -25,10 +25,30 @@ dkim_body_done(struct dkim_body *body)
     body->digest = NULL;
 }
 
+void
+dkim_body_limit(struct dkim_body *body, uint64_t limit)
+{
+    body->left = limit;
+}
+
+bool
+dkim_body_is_short(const struct dkim_body *body)
+{
+    return body->left > 0;
+}
+
+static void
+update(struct dkim_body *body, const char *bytes, size_t len)
+{
+    len = (size_t)MIN((uint64_t)len, body->left);
+    must(EVP_DigestUpdate(body->digest, bytes, len) == 1);
+    body->left -= len;
+}
+
 static void
 flush(struct dkim_body *body)
 {
-    must(EVP_DigestUpdate(body->digest, body->staged, body->staged_len) == 1);
+    update(body, body->staged, body->staged_len);
     body->staged_len = 0;
 }
 
@@ -39,7 +59,7 @@ hash(struct dkim_body *body, const char *bytes, size_t len)
     if (len > DKIM_STAGED_MAX - body->staged_len)
         flush(body);
     if (len > DKIM_STAGED_MAX) {
-        must(EVP_DigestUpdate(body->digest, bytes, len) == 1);
+        update(body, bytes, len);
         return;
     }
     memcpy(body->staged + body->staged_len, bytes, len);

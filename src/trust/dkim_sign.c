@@ -6,14 +6,13 @@
  */
 #include "trust/dkim_sign.h"
 
-#include "base/must.h"
 #include "formats/header.h"
+#include "trust/dkim_canon.h"
 #include "trust/dkim_key.h"
 
 #include <openssl/rsa.h>
-#include <string.h>
 
-enum { SIGNED_FIELDS_MAX = 100, SIGNATURE_MAX = 1024, FOLD_AT = 72, STAGED_MAX = 1024 };
+enum { SIGNED_FIELDS_MAX = 100, SIGNATURE_MAX = 1024, FOLD_AT = 72 };
 
 /* RFC 6376 5.4.1, and what makes a mail look different. */
 static const str usual_fields[] = {
@@ -27,73 +26,6 @@ static const str usual_oversigned[] = {
     { "From", 4 }, { "To", 2 }, { "Cc", 2 }, { "Subject", 7 }, { "Reply-To", 8 }, { "Date", 4 },
     { "Content-Type", 12 },
 };
-
-/* Canonical fields on their way into the digest. */
-struct canon {
-    enum dkim_form form;
-    EVP_MD_CTX *digest;
-    size_t staged_len; /* Words are collected: a call of the digest costs more than one of them. */
-    char staged[STAGED_MAX];
-};
-
-static void
-flush(struct canon *canon)
-{
-    must(EVP_DigestUpdate(canon->digest, canon->staged, canon->staged_len) == 1);
-    canon->staged_len = 0;
-}
-
-static inline void
-feed(struct canon *canon, str bytes)
-{
-    if (bytes.len > STAGED_MAX - canon->staged_len)
-        flush(canon);
-    if (bytes.len > STAGED_MAX) {
-        must(EVP_DigestUpdate(canon->digest, bytes.ptr, bytes.len) == 1);
-        return;
-    }
-    memcpy(canon->staged + canon->staged_len, bytes.ptr, bytes.len);
-    canon->staged_len += bytes.len;
-}
-
-/* RFC 6376 3.4.2: lower-case name, unfolded value, runs of blanks as one, none at the ends. */
-static void
-feed_relaxed(struct canon *canon, str name, str value, bool end_line)
-{
-    bool blank = false;
-
-    name = str_trim(name);
-    for (size_t i = 0; i < name.len; i++)
-        feed(canon, (str){ &(char){ ascii_lower(name.ptr[i]) }, 1 });
-    feed(canon, S(":"));
-    value = str_trim(value);
-    for (size_t i = 0; i < value.len;) {
-        size_t run = i;
-        while (run < value.len && !strchr(" \t\r\n", value.ptr[run]))
-            run++;
-        if (run > i) {
-            if (blank)
-                feed(canon, S(" "));
-            feed(canon, (str){ value.ptr + i, run - i });
-            blank = false;
-            i = run;
-        } else {
-            blank = true;
-            i++;
-        }
-    }
-    if (end_line)
-        feed(canon, S("\r\n"));
-}
-
-static void
-feed_field(struct canon *canon, const struct header_field *field)
-{
-    if (canon->form == DKIM_SIMPLE)
-        feed(canon, field->raw);
-    else
-        feed_relaxed(canon, field->name, field->value, true);
-}
 
 /* Which instance of a name is signed next: from the bottom up.  RFC 6376 5.4.2. */
 static bool
@@ -228,7 +160,7 @@ write_tags(const struct dkim_key *key, const struct dkim_options *options,
 }
 
 static void
-feed_signed_fields(struct canon *canon, str header, const struct names *names)
+feed_signed_fields(struct dkim_canon *canon, str header, const struct names *names)
 {
     for (size_t i = 0; i < names->count; i++) {
         struct header_field field;
@@ -236,22 +168,8 @@ feed_signed_fields(struct canon *canon, str header, const struct names *names)
         for (size_t j = 0; j < i; j++)
             before += str_eq_nocase(names->items[j], names->items[i]);
         if (find_from_bottom(header, names->items[i], before, &field))
-            feed_field(canon, &field);
+            dkim_canon_field(canon, &field);
     }
-}
-
-/* RFC 6376 3.7: the signature's own field comes last, with b= empty and without its line end. */
-static void
-feed_own_field(struct canon *canon, str written)
-{
-    str name, value;
-
-    if (canon->form == DKIM_SIMPLE) {
-        feed(canon, written);
-        return;
-    }
-    str_split(written, ':', &name, &value);
-    feed_relaxed(canon, name, value, false);
 }
 
 static enum err
@@ -283,7 +201,7 @@ enum err
 dkim_sign(const struct dkim_key *key, const struct dkim_options *options, str header,
           const uint8_t body_hash[DKIM_HASH_SIZE], struct buf *field)
 {
-    struct canon canon = { .form = options->header };
+    struct dkim_canon canon;
     struct names names = { .count = 0 };
     unsigned char signature[SIGNATURE_MAX];
     uint8_t hash[DKIM_HASH_SIZE];
@@ -296,13 +214,11 @@ dkim_sign(const struct dkim_key *key, const struct dkim_options *options, str he
     write_tags(key, options, &names, body_hash, field);
     if (!buf_ok(field))
         return ERR_LIMIT;
-    canon.digest = EVP_MD_CTX_new();
-    must(canon.digest && EVP_DigestInit_ex(canon.digest, EVP_sha256(), NULL) == 1);
+    dkim_canon_init(&canon, options->header);
     feed_signed_fields(&canon, header, &names);
-    feed_own_field(&canon, str_skip(buf_str(field), start));
-    flush(&canon);
-    must(EVP_DigestFinal_ex(canon.digest, hash, NULL) == 1);
-    EVP_MD_CTX_free(canon.digest);
+    dkim_canon_last(&canon, str_skip(buf_str(field), start));
+    dkim_canon_end(&canon, hash);
+    dkim_canon_done(&canon);
     e = make_signature(key, hash, signature, &size);
     if (e)
         return e;

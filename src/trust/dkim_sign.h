@@ -21,6 +21,7 @@ enum { DKIM_HASH_SIZE = 32, DKIM_FIELD_MAX = 4096, DKIM_STAGED_MAX = 1024 };
 struct dkim_body {
     void *digest;         /* EVP_MD_CTX */
     enum dkim_form form;
+    uint64_t left;        /* Bytes in canonical form that still count. */
     uint64_t blank_lines; /* CRLFs held back: only those before more text count. */
     bool any;             /* Something that counts was hashed. */
     bool in_line;         /* The current line has text. */
@@ -32,6 +33,10 @@ struct dkim_body {
 
 void dkim_body_init(struct dkim_body *body, enum dkim_form form);
 void dkim_body_done(struct dkim_body *body);
+/* Before the first byte: only LIMIT bytes of the canonical form count (l=). */
+void dkim_body_limit(struct dkim_body *body, uint64_t limit);
+/* After the end: the body has fewer bytes than the limit. */
+bool dkim_body_is_short(const struct dkim_body *body);
 /* BYTES after the empty line that ends the header section, in any pieces. */
 void dkim_body_add(struct dkim_body *body, str bytes);
 void dkim_body_end(struct dkim_body *body, uint8_t hash[DKIM_HASH_SIZE]);

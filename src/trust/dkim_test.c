@@ -8,6 +8,7 @@
 
 #include <openssl/evp.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -44,6 +45,40 @@ the_hash_of_a_body_does_not_depend_on_pieces(void)
     body_hash_is("\r\n\r\n\r\n", DKIM_SIMPLE, "frcCV1k9oG9oKj3dpUqdJg1PxRT2RSN/XKdLCPjaYaY=");
     body_hash_is("", DKIM_RELAXED, "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
     body_hash_is(" \t\r\n\r\n", DKIM_RELAXED, "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
+}
+
+/* RFC 6376 3.4.5: l= counts bytes of the canonical form. */
+static void
+a_limit_ends_the_hash_early(void)
+{
+    static const struct {
+        const char *body;
+        uint64_t limit;
+        const char *same_as;
+        bool is_short;
+    } rows[] = {
+        { "one\r\ntwo\r\n", 5, "one\r\n", false },
+        { "one  two\r\nmore\r\n", 9, "one two\r\n", false },
+        { "one\r\n\r\n\r\n", 5, "one\r\n", false },
+        { "one\r\n", 6, "one\r\n", true },
+        { "anything", 0, "", false },
+    };
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        uint8_t hash[DKIM_HASH_SIZE], expected[DKIM_HASH_SIZE];
+        struct dkim_body body;
+        dkim_body_init(&body, DKIM_RELAXED);
+        dkim_body_limit(&body, rows[i].limit);
+        dkim_body_add(&body, str_from(rows[i].body));
+        dkim_body_end(&body, hash);
+        CHECK(dkim_body_is_short(&body) == rows[i].is_short);
+        dkim_body_done(&body);
+        dkim_body_init(&body, DKIM_RELAXED);
+        dkim_body_add(&body, str_from(rows[i].same_as));
+        dkim_body_end(&body, expected);
+        dkim_body_done(&body);
+        CHECK(memcmp(hash, expected, sizeof(hash)) == 0);
+    }
 }
 
 static const char header[] = "Received: from a\r\nFROM:  Joe  <joe@football.example.com>\r\n"
@@ -198,6 +233,7 @@ int
 main(void)
 {
     RUN(the_hash_of_a_body_does_not_depend_on_pieces);
+    RUN(a_limit_ends_the_hash_early);
     RUN(an_rsa_signature_verifies);
     RUN(an_ed25519_signature_verifies);
     RUN(a_mail_without_from_is_not_signed);
