@@ -5,6 +5,7 @@
 #pragma once
 
 #include "delivery/queue_inside.h"
+#include "delivery/secure.h"
 #include "protocols/smtp/client.h"
 
 enum {
@@ -22,8 +23,11 @@ struct attempt {
     size_t result_count;
     instant began; /* Wall clock. */
     struct smtp_failure failure;
+    struct secure_plan plan; /* For the host that was tried last, */
+    struct secure_outcome
+        outcome; /* and what came of it; of a connection, the runner keeps its own. */
     struct body *body;
-    str tried[ATTEMPT_HOSTS_MAX];            /* Hosts that put recipients off in this attempt. */
+    str tried[ATTEMPT_HOSTS_MAX]; /* Hosts that put recipients off in this attempt. */
     size_t tried_count;
     const struct recipient_progress *noted; /* Next hops that an operator wants; may be NULL. */
 };
@@ -63,10 +67,16 @@ WAITS bool attempt_next_host(struct attempt *a);
 /* "mx.example.org [192.0.2.1]", or "". */
 const char *attempt_remote_name(struct attempt *a);
 
-/* secure.c.  What the records of HOST demand of the connection, into OPTIONS.  ERR_TLS: they cannot be
- * had, and FAILURE says why: the host is not to be used now. */
+/* secure.c.  What a connection to HOST must prove, into PLAN, and into OPTIONS, which hold what the
+ * configuration or a relay's URL says.  ERR_CANCELLED, ERR_LIMIT. */
 WAITS enum err attempt_secure(struct attempt *a, const struct route_host *host,
-                              struct smtp_client_options *options);
+                              struct smtp_client_options *options, struct secure_plan *plan);
+/* What came of PLAN: the connection of the runner, or a->failure where there is none.  BROKEN: how
+ * TLS failed before the connection was made without it; else NULL. */
+void secure_conclude(struct attempt *a, const struct secure_plan *plan,
+                     const struct route_host *host, const struct smtp_failure *broken,
+                     struct secure_outcome *outcome);
+enum secure_result secure_result_of(const struct smtp_failure *failure);
 
 /* standing_rules.c.  Rows that a standing rule keeps, returns or moves leave the attempt. */
 WAITS void attempt_obey_rules(struct attempt *a);

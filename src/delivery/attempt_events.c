@@ -4,7 +4,6 @@
 #include "delivery/attempt.h"
 #include "formats/json.h"
 #include "runtime/clock.h"
-#include "runtime/tls.h"
 
 str
 attempt_text(struct arena *arena, const char *text)
@@ -102,8 +101,9 @@ static void
 describe_connection(const struct attempt *a, struct event *event, char *peer, char *local)
 {
     const struct runner *runner = a->runner;
-    const struct tls_info *tls;
+    const struct secure_outcome *seen = runner->client ? &runner->client_secure : &a->outcome;
 
+    event->tls_why = str_from(seen->why);
     if (!runner->client)
         return;
     ipaddr_format(smtp_client_peer(runner->client)->addr, peer);
@@ -111,18 +111,9 @@ describe_connection(const struct attempt *a, struct event *event, char *peer, ch
     event->mx = runner->client_host;
     event->mx_ip = str_from(peer);
     event->egress_ip = str_from(local);
-    tls = smtp_client_tls(runner->client);
-    if (!tls) {
-        event->tls_verify = S("none");
-        return;
-    }
-    event->tls_version = str_from(tls->version);
-    event->tls_cipher = str_from(tls->cipher);
-    event->tls_verify = tls->by_dane    ? S("dane")
-                        : tls->verified ? S("pkix")
-                                        : S("opportunistic");
-    if (!tls->verified)
-        event->tls_why = str_from(tls->verify_text);
+    event->tls_verify = str_from(secure_verified_name(seen->verified));
+    event->tls_version = str_from(seen->version);
+    event->tls_cipher = str_from(seen->cipher);
 }
 
 /* The class, and beside it the provider and the rule. */

@@ -202,39 +202,73 @@ tls_is_broken(struct attempt *a, ipaddr addr, bool is_new)
     return broken;
 }
 
-/* One host; where TLS was only wished for and breaks, once more without it. */
-WAITS static enum err
-open_host(struct attempt *a, const struct route_host *host, bool is_last)
+static void
+keep_client(struct attempt *a, const struct route_host *host)
 {
     struct runner *runner = a->runner;
-    struct smtp_client_options options;
-    bool may_be_clear;
-    enum err e = attempt_fill_options(a, host, is_last, &options);
 
-    if (!e)
-        e = attempt_secure(a, host, &options);
-    if (e)
-        return e;
-    may_be_clear = options.tls == RELAY_TLS_MAY && options.verify != RELAY_VERIFY_ON &&
-                   !options.implicit_tls && !options.user.len;
-    if (may_be_clear && tls_is_broken(a, host->endpoint.addr, false))
-        options.tls = RELAY_TLS_OFF;
-    e = smtp_client_open(&options, &runner->client, &a->failure);
-    if (e == ERR_TLS && a->failure.resuming) /* An old session is no proof of broken TLS. */
-        e = smtp_client_open(&options, &runner->client, &a->failure);
-    if (e == ERR_TLS && may_be_clear) {
-        options.tls = RELAY_TLS_OFF;
-        e = smtp_client_open(&options, &runner->client, &a->failure);
-        if (!e)
-            (void)tls_is_broken(a, host->endpoint.addr, true);
-    }
-    if (e)
-        return e;
     runner->client_host = str_head(host->name, sizeof(runner->client_host_text));
     memcpy(runner->client_host_text, runner->client_host.ptr, runner->client_host.len);
     runner->client_host.ptr = runner->client_host_text;
     runner->client_site = runner->site;
-    return OK;
+    runner->client_secure = a->outcome;
+}
+
+/* As the plan of the attempt says; where TLS was only wished for and breaks, once more without it.
+ */
+WAITS static enum err
+open_client(struct attempt *a, const struct route_host *host, struct smtp_client_options *options,
+            struct smtp_failure *broken)
+{
+    struct smtp_client **client = &a->runner->client;
+    bool may_be_clear = options->tls == RELAY_TLS_MAY && options->verify != RELAY_VERIFY_ON &&
+                        !options->implicit_tls && !options->user.len;
+    enum err e;
+
+    if (may_be_clear && tls_is_broken(a, host->endpoint.addr, false))
+        options->tls = RELAY_TLS_OFF;
+    e = smtp_client_open(options, client, &a->failure);
+    if (e == ERR_TLS && a->failure.resuming) /* An old session is no proof of broken TLS. */
+        e = smtp_client_open(options, client, &a->failure);
+    if (e == ERR_TLS && may_be_clear) {
+        *broken = a->failure;
+        options->tls = RELAY_TLS_OFF;
+        e = smtp_client_open(options, client, &a->failure);
+        if (!e)
+            (void)tls_is_broken(a, host->endpoint.addr, true);
+    }
+    return e;
+}
+
+static enum err
+refuse_host(struct attempt *a)
+{
+    a->failure = (struct smtp_failure){ .stage = SMTP_STAGE_CONNECT };
+    return err_why(&a->failure.why, ERR_TLS, "%s", a->plan.why);
+}
+
+/* One host, as its plan says.  However it ends, secure_conclude() says what came of the plan. */
+WAITS static enum err
+open_host(struct attempt *a, const struct route_host *host, bool is_last)
+{
+    struct smtp_failure *broken = arena_new(&a->runner->arena, struct smtp_failure);
+    struct smtp_client_options options;
+    enum err e = attempt_fill_options(a, host, is_last, &options);
+
+    if (!broken)
+        return ERR_LIMIT;
+    *broken = (struct smtp_failure){};
+    if (!e)
+        e = attempt_secure(a, host, &options, &a->plan);
+    if (e)
+        return e;
+    e = a->plan.refused ? refuse_host(a) : open_client(a, host, &options, broken);
+    if (e == ERR_CANCELLED)
+        return e;
+    secure_conclude(a, &a->plan, host, broken->why.text[0] ? broken : NULL, &a->outcome);
+    if (!e)
+        keep_client(a, host);
+    return e;
 }
 
 /* --- Address families. */

@@ -10,6 +10,7 @@
 #include "delivery/queue.h"
 #include "delivery/route.h"
 #include "delivery/schedule.h"
+#include "delivery/secure.h"
 #include "delivery/shaping.h"
 #include "mail/envelope.h"
 #include "mail/progress.h"
@@ -92,6 +93,7 @@ struct runner {
     struct schedule_site *client_site;
     str client_host; /* In client_host_text. */
     char client_host_text[320];
+    struct secure_outcome client_secure; /* What the connection proved. */
     struct arena arena;
 };
 

@@ -1,14 +1,130 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
-/* secure.c: how well a connection to a host must be secured, before it is made.
+/* secure.c: what a connection must prove, and what it proved; start reading at attempt_secure().
  *
  * DANE (RFC 7672): where MX, address and TLSA records all come with DNSSEC, the records say which
  * certificate is the host's; then nothing less will do.  Whoever can forge our DNS answers, or keep
  * them from us, cannot take this away: an answer that fails to come is a failure of the host.
  */
+#include "delivery/secure.h"
+
 #include "delivery/attempt.h"
 #include "runtime/clock.h"
 #include "runtime/dns.h"
 #include "trust/tlsa.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *
+secure_result_name(enum secure_result result)
+{
+    static const char *const names[] = {
+        [SECURE_FINE] = "",
+        [SECURE_STARTTLS_NOT_SUPPORTED] = "starttls-not-supported",
+        [SECURE_CERTIFICATE_HOST_MISMATCH] = "certificate-host-mismatch",
+        [SECURE_CERTIFICATE_EXPIRED] = "certificate-expired",
+        [SECURE_CERTIFICATE_NOT_TRUSTED] = "certificate-not-trusted",
+        [SECURE_VALIDATION_FAILURE] = "validation-failure",
+        [SECURE_TLSA_INVALID] = "tlsa-invalid",
+        [SECURE_DNSSEC_INVALID] = "dnssec-invalid",
+        [SECURE_DANE_REQUIRED] = "dane-required",
+        [SECURE_STS_POLICY_FETCH_ERROR] = "sts-policy-fetch-error",
+        [SECURE_STS_POLICY_INVALID] = "sts-policy-invalid",
+        [SECURE_STS_WEBPKI_INVALID] = "sts-webpki-invalid",
+        [SECURE_NO_SESSION] = "",
+    };
+
+    return names[result];
+}
+
+const char *
+secure_by_name(enum secure_by by)
+{
+    static const char *const names[] = {
+        [SECURE_BY_NOTHING] = "nothing", [SECURE_BY_CONFIG] = "config", [SECURE_BY_RELAY] = "relay",
+        [SECURE_BY_STS] = "sts",         [SECURE_BY_DANE] = "dane",     [SECURE_BY_RULE] = "rule",
+        [SECURE_BY_MESSAGE] = "message",
+    };
+
+    return names[by];
+}
+
+const char *
+secure_verified_name(enum secure_verified verified)
+{
+    static const char *const names[] = {
+        [SECURE_UNVERIFIED_CLEAR] = "none", [SECURE_UNVERIFIED_OPPORTUNISTIC] = "opportunistic",
+        [SECURE_VERIFIED_PKIX] = "pkix",    [SECURE_VERIFIED_RELAY] = "relay",
+        [SECURE_VERIFIED_STS] = "sts",      [SECURE_VERIFIED_DANE] = "dane",
+        [SECURE_VERIFIED_RULE] = "rule",    [SECURE_VERIFIED_MESSAGE] = "message",
+    };
+
+    return names[verified];
+}
+
+/* --- The plan. */
+
+static void
+say(struct secure_plan *plan, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(plan->why, sizeof(plan->why), format, args);
+    va_end(args);
+}
+
+static void
+demand(struct secure_plan *plan, enum secure_demand demanded, enum secure_by by)
+{
+    plan->demand = demanded;
+    plan->by = by;
+}
+
+static enum secure_demand
+demand_of(enum relay_tls tls, enum relay_verify verify)
+{
+    switch (tls) {
+    case RELAY_TLS_OFF:
+        return SECURE_PLAIN;
+    case RELAY_TLS_MAY:
+        return SECURE_MAY;
+    default:
+        return verify == RELAY_VERIFY_ON ? SECURE_NAME : SECURE_TLS;
+    }
+}
+
+/* Where nobody else says anything. */
+static void
+begin_plan(const struct attempt *a, const struct route_host *host,
+           const struct smtp_client_options *options, struct secure_plan *plan)
+{
+    bool is_relay = a->route.kind == ROUTE_RELAY;
+    bool verify = is_relay && options->verify == RELAY_VERIFY_ON;
+
+    *plan = (struct secure_plan){
+        .domain = is_relay ? a->route.relay.host : a->route.domain,
+        .host = host->name,
+    };
+    if (is_relay) {
+        bool always = options->implicit_tls || options->user.len;
+        demand(plan, demand_of(always ? RELAY_TLS_REQUIRE : options->tls, options->verify),
+               SECURE_BY_RELAY);
+        say(plan, "the URL of the relay asks for %s",
+            options->tls == RELAY_TLS_OFF && !always ? "no TLS"
+            : verify                                 ? "TLS and a certificate for the name"
+            : plan->demand == SECURE_TLS             ? "TLS"
+                                                     : "TLS where it is offered");
+        return;
+    }
+    demand(plan, demand_of(options->tls, RELAY_VERIFY_OFF),
+           options->tls == RELAY_TLS_MAY ? SECURE_BY_NOTHING : SECURE_BY_CONFIG);
+    if (options->tls == RELAY_TLS_MAY)
+        say(plan, "nothing asks for more than TLS where it is offered");
+    else
+        say(plan, "delivery.tls is %s", options->tls == RELAY_TLS_OFF ? "off" : "require");
+}
 
 /* Whether the DNS promised, with its signature, where this host is. */
 static bool
@@ -18,34 +134,36 @@ can_promise(const struct attempt *a, const struct route_host *host)
            a->runner->config->delivery.tls != RELAY_TLS_OFF;
 }
 
-static enum err
-no_answer(struct attempt *a, str name, const struct dns_answer *answer)
+static void
+no_answer(str name, const struct dns_answer *answer, struct secure_plan *plan)
 {
-    a->failure = (struct smtp_failure){ .stage = SMTP_STAGE_CONNECT };
-    return err_why(
-        &a->failure.why, ERR_TLS, "the TLSA records of %.*s cannot be had: %s", STR_ARG(name),
+    demand(plan, SECURE_TLSA, SECURE_BY_DANE);
+    plan->refused = SECURE_DNSSEC_INVALID;
+    say(plan, "the TLSA records of %.*s cannot be had: %s", STR_ARG(name),
         answer->status == DNS_BOGUS ? "the answer fails its DNSSEC check" : "no answer came");
 }
 
-/* What the records ask for, into OPTIONS. */
 static enum err
-demand(struct attempt *a, const struct dns_answer *answer, struct smtp_client_options *options)
+use_records(struct attempt *a, const struct dns_answer *answer, struct secure_plan *plan)
 {
     struct tlsa_set *set = arena_new(&a->runner->arena, struct tlsa_set);
 
     if (!set)
         return ERR_LIMIT;
     tlsa_usable(answer->records, answer->count, set);
-    options->tls = RELAY_TLS_REQUIRE;
-    options->tlsa = set->items;
-    options->tlsa_count = set->count;
-    options->also_named = a->route.domain;
+    plan->tlsa = set;
+    demand(plan, set->count ? SECURE_TLSA : SECURE_TLS, SECURE_BY_DANE);
+    if (set->count == 0)
+        plan->noted = SECURE_TLSA_INVALID;
+    say(plan,
+        set->count ? "the TLSA records of %.*s name its certificate"
+                   : "the TLSA records of %.*s promise TLS, but none of them can be used",
+        STR_ARG(plan->host));
     return OK;
 }
 
-WAITS enum err
-attempt_secure(struct attempt *a, const struct route_host *host,
-               struct smtp_client_options *options)
+WAITS static enum err
+ask_for_records(struct attempt *a, const struct route_host *host, struct secure_plan *plan)
 {
     instant deadline = deadline_in(a->runner->config->dns.timeout);
     struct dns_answer answer;
@@ -61,8 +179,181 @@ attempt_secure(struct attempt *a, const struct route_host *host,
     if (e)
         return e == ERR_SYNTAX ? OK : e;
     if (answer.status == DNS_TEMPORARY || answer.status == DNS_BOGUS)
-        return no_answer(a, host->name, &answer);
-    if (answer.status != DNS_FOUND || !answer.secure)
-        return OK;
-    return demand(a, &answer, options);
+        no_answer(host->name, &answer, plan);
+    else if (answer.status == DNS_FOUND && answer.secure)
+        return use_records(a, &answer, plan);
+    return OK;
+}
+
+/* The plan as the client understands it.  What a relay's URL says is in OPTIONS already. */
+static void
+apply(const struct secure_plan *plan, struct smtp_client_options *options)
+{
+    if (plan->by == SECURE_BY_RELAY)
+        return;
+    options->tls = plan->demand == SECURE_PLAIN || plan->refused  ? RELAY_TLS_OFF
+                   : plan->demand == SECURE_MAY || plan->observed ? RELAY_TLS_MAY
+                                                                  : RELAY_TLS_REQUIRE;
+    options->verify =
+        plan->demand == SECURE_NAME && !plan->observed ? RELAY_VERIFY_ON : RELAY_VERIFY_OFF;
+    if (plan->demand != SECURE_TLSA)
+        return;
+    options->tlsa = plan->tlsa ? plan->tlsa->items : NULL;
+    options->tlsa_count = plan->tlsa ? plan->tlsa->count : 0;
+    options->also_named = plan->domain;
+}
+
+WAITS enum err
+attempt_secure(struct attempt *a, const struct route_host *host,
+               struct smtp_client_options *options, struct secure_plan *plan)
+{
+    enum err e;
+
+    begin_plan(a, host, options, plan);
+    e = ask_for_records(a, host, plan);
+    if (e)
+        return e;
+    apply(plan, options);
+    return OK;
+}
+
+/* --- The outcome. */
+
+static enum secure_result
+result_of_fault(enum tls_fault fault)
+{
+    switch (fault) {
+    case TLS_FAULT_NONE:
+        return SECURE_FINE;
+    case TLS_FAULT_NAME:
+        return SECURE_CERTIFICATE_HOST_MISMATCH;
+    case TLS_FAULT_DATES:
+        return SECURE_CERTIFICATE_EXPIRED;
+    case TLS_FAULT_ISSUER:
+        return SECURE_CERTIFICATE_NOT_TRUSTED;
+    default:
+        return SECURE_VALIDATION_FAILURE;
+    }
+}
+
+enum secure_result
+secure_result_of(const struct smtp_failure *failure)
+{
+    switch (failure->stage) {
+    case SMTP_STAGE_STARTTLS:
+        return SECURE_STARTTLS_NOT_SUPPORTED;
+    case SMTP_STAGE_TLS:
+        return failure->tls_fault ? result_of_fault(failure->tls_fault) : SECURE_VALIDATION_FAILURE;
+    default:
+        return SECURE_NO_SESSION;
+    }
+}
+
+static enum secure_verified
+verified_by(const struct secure_plan *plan, const struct tls_info *tls)
+{
+    if (!tls->verified)
+        return SECURE_UNVERIFIED_OPPORTUNISTIC;
+    if (tls->by_dane)
+        return SECURE_VERIFIED_DANE;
+    if (plan->demand < SECURE_NAME)
+        return SECURE_VERIFIED_PKIX;
+    switch (plan->by) {
+    case SECURE_BY_STS:
+        return SECURE_VERIFIED_STS;
+    case SECURE_BY_RELAY:
+        return SECURE_VERIFIED_RELAY;
+    case SECURE_BY_RULE:
+        return SECURE_VERIFIED_RULE;
+    case SECURE_BY_MESSAGE:
+        return SECURE_VERIFIED_MESSAGE;
+    default:
+        return SECURE_VERIFIED_PKIX;
+    }
+}
+
+static void
+copy(char *to, size_t size, str from)
+{
+    from = str_head(from, size - 1);
+    if (from.len)
+        memcpy(to, from.ptr, from.len);
+    to[from.len] = '\0';
+}
+
+static void
+see_connection(const struct smtp_client *client, const struct secure_plan *plan,
+               struct secure_outcome *outcome)
+{
+    const struct tls_info *tls = smtp_client_tls(client);
+
+    outcome->connected = true;
+    outcome->peer = *smtp_client_peer(client);
+    outcome->local = *smtp_client_local(client);
+    if (!tls) {
+        if (!outcome->result && plan->demand != SECURE_PLAIN)
+            outcome->result = SECURE_STARTTLS_NOT_SUPPORTED;
+        return;
+    }
+    outcome->has_tls = true;
+    outcome->named = tls->verified && !tls->by_dane;
+    outcome->by_anchor = tls->by_anchor;
+    outcome->verified = verified_by(plan, tls);
+    copy(outcome->version, sizeof(outcome->version), str_from(tls->version));
+    copy(outcome->cipher, sizeof(outcome->cipher), str_from(tls->cipher));
+    if (!tls->verified && plan->demand >= SECURE_NAME) {
+        outcome->result = result_of_fault(tls->fault);
+        (void)snprintf(outcome->why, sizeof(outcome->why), "the certificate of %.*s: %s",
+                       STR_ARG(str_head(plan->host, 120)), tls->verify_text);
+    }
+}
+
+void
+secure_conclude(struct attempt *a, const struct secure_plan *plan, const struct route_host *host,
+                const struct smtp_failure *broken, struct secure_outcome *outcome)
+{
+    const struct smtp_failure *failure = broken ? broken : &a->failure;
+
+    *outcome = (struct secure_outcome){
+        .demand = plan->demand,
+        .by = plan->by,
+        .result = plan->refused ? plan->refused : plan->noted,
+        .peer = host->endpoint,
+    };
+    copy(outcome->domain, sizeof(outcome->domain), plan->domain);
+    copy(outcome->host, sizeof(outcome->host), plan->host);
+    copy(outcome->why, sizeof(outcome->why), str_from(plan->why));
+    if (!plan->refused && (broken || !a->runner->client)) {
+        outcome->result = secure_result_of(failure);
+        copy(outcome->why, sizeof(outcome->why), str_from(failure->why.text));
+    }
+    if (a->runner->client)
+        see_connection(a->runner->client, plan, outcome);
+}
+
+static bool
+is_domain(const struct secure_outcome *proved, const struct secure_plan *plan)
+{
+    return str_eq_nocase(str_from(proved->domain), plan->domain);
+}
+
+bool
+secure_is_enough(const struct secure_outcome *proved, const struct secure_plan *plan)
+{
+    if (plan->refused || !str_eq_nocase(str_from(proved->host), plan->host))
+        return false;
+    switch (plan->demand) {
+    case SECURE_PLAIN:
+        return true;
+    case SECURE_MAY: /* Clear text for a rule's sake is not for others. */
+        return proved->has_tls || proved->demand != SECURE_PLAIN;
+    case SECURE_TLS:
+        return proved->has_tls;
+    case SECURE_NAME:
+        return proved->named || (plan->observed && proved->has_tls);
+    case SECURE_TLSA:
+        return proved->verified == SECURE_VERIFIED_DANE &&
+               (!proved->by_anchor || is_domain(proved, plan));
+    }
+    return false;
 }

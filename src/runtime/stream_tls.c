@@ -26,7 +26,8 @@
 #include <string.h>
 
 enum {
-    HELD_MAX = 2048
+    HELD_MAX = 2048,
+    USAGE_DANE_EE = 3 /* RFC 7218 2.1 */
 };
 
 struct tls_session {
@@ -40,6 +41,7 @@ struct tls_session {
     str key;    /* Of the server, in CONTEXT. */
     char *held; /* Leaves with the next write. */
     size_t held_size;
+    enum tls_fault *fault; /* Where its failure is told; NULL: nowhere. */
     struct tls_info info;
 };
 
@@ -277,16 +279,47 @@ copy_text(char *to, size_t size, const char *text)
     to[length] = 0;
 }
 
+static enum tls_fault
+fault_of(long result)
+{
+    switch (result) {
+    case X509_V_OK:
+        return TLS_FAULT_NONE;
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+        return TLS_FAULT_NAME;
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+        return TLS_FAULT_DATES;
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    case X509_V_ERR_CERT_UNTRUSTED:
+    case X509_V_ERR_CERT_REVOKED:
+        return TLS_FAULT_ISSUER;
+    default:
+        return TLS_FAULT_OTHER;
+    }
+}
+
 static void
 note_certificate(struct tls_session *session)
 {
     struct tls_info *info = &session->info;
     long result = SSL_get_verify_result(session->ssl);
+    uint8_t usage = 0;
 
     info->resumed = SSL_session_reused(session->ssl) == 1;
     info->peer_has_cert = SSL_get0_peer_certificate(session->ssl) != NULL;
     info->by_dane = SSL_get0_dane_authority(session->ssl, NULL, NULL) >= 0;
+    info->by_anchor = info->by_dane &&
+                      SSL_get0_dane_tlsa(session->ssl, &usage, NULL, NULL, NULL, NULL) >= 0 &&
+                      usage != USAGE_DANE_EE;
     info->verified = info->peer_has_cert && session->named && result == X509_V_OK;
+    if (!info->verified)
+        info->fault = info->peer_has_cert && session->named ? fault_of(result) : TLS_FAULT_OTHER;
     copy_text(info->verify_text, sizeof(info->verify_text),
               info->verified         ? "ok"
               : !info->peer_has_cert ? "no certificate"
@@ -325,6 +358,9 @@ handshake_failed(struct stream *stream, struct tls_session *session, enum err e,
     long result = SSL_get_verify_result(session->ssl);
     char peer[IPADDR_TEXT_MAX + 8];
 
+    if (session->fault)
+        *session->fault =
+            e == ERR_TLS && result != X509_V_OK ? fault_of(result) : TLS_FAULT_HANDSHAKE;
     endpoint_format(&stream->peer, peer);
     if (e == ERR_TLS && result != X509_V_OK)
         e = err_why(why, e, "the certificate of %s is not trusted: %s", peer,
@@ -496,6 +532,7 @@ stream_start_tls_client(struct stream *stream, struct tls_context *context,
     if (e)
         return e;
     session = session_new(context, stream->transport);
+    session->fault = options->fault;
     SSL_set_connect_state(session->ssl);
     SSL_set_verify(session->ssl,
                    options->verify == TLS_VERIFY_NONE ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);

@@ -37,6 +37,16 @@ struct tls_tlsa {
     str data;
 };
 
+/* What is wrong with a server's certificate. */
+enum tls_fault {
+    TLS_FAULT_NONE,
+    TLS_FAULT_NAME, /* It is for others. */
+    TLS_FAULT_DATES,
+    TLS_FAULT_ISSUER, /* No root that we trust vouches for it. */
+    TLS_FAULT_OTHER,  /* None of its keys is the one that was named, it is broken, there is none. */
+    TLS_FAULT_HANDSHAKE, /* It did not come to a certificate. */
+};
+
 struct tls_client_options {
     str server_name; /* For SNI and for the check of the certificate. */
     enum tls_verify verify;
@@ -45,6 +55,7 @@ struct tls_client_options {
     str also_named; /* DANE-TA: a certificate for this name will do as well; may be empty. */
     /* Set when an earlier session was to be resumed.  After a failure the next try begins anew. */
     bool *resuming;
+    enum tls_fault *fault; /* Of a handshake that failed; NULL: nobody asks. */
 };
 
 struct tls_info {
@@ -52,7 +63,9 @@ struct tls_info {
     char cipher[64];  /* "TLS_AES_256_GCM_SHA384" */
     bool peer_has_cert;
     bool verified;        /* The peer's chain led to a root and named the server, */
-    bool by_dane;         /* or a TLSA record did. */
+    bool by_dane;         /* or a TLSA record did, */
+    bool by_anchor;       /* one of an authority (DANE-TA), so that the name mattered too. */
+    enum tls_fault fault; /* NONE when verified. */
     char verify_text[96]; /* Why not, or "ok". */
     uint8_t exporter[32]; /* tls-exporter channel binding (RFC 9266). */
     bool has_exporter;

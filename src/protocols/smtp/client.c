@@ -11,7 +11,6 @@
 #include "runtime/clock.h"
 #include "runtime/egress.h"
 #include "runtime/stream.h"
-#include "runtime/tls.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -248,10 +247,12 @@ handshake(struct smtp_client *client, const struct smtp_client_options *options,
         .tlsa_count = options->tlsa_count,
         .also_named = options->also_named,
         .resuming = &failure->resuming,
+        .fault = &failure->tls_fault,
     };
     enum err e;
 
     failure->resuming = false;
+    failure->tls_fault = TLS_FAULT_NONE;
     smtp_connection_stage(client, SMTP_STAGE_TLS);
     stream_set_deadline(client->stream, deadline_in(client->timeouts.greeting));
     e = stream_start_tls_client(client->stream, options->tls_context, &tls, &failure->why);

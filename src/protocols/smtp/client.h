@@ -21,15 +21,13 @@
 #include "base/str.h"
 #include "config/relay.h"
 #include "protocols/smtp/parameters.h"
+#include "runtime/tls.h"
 
 struct egress;
 struct sasl;
 struct smtp_capabilities;
 struct smtp_client;
 struct stream;
-struct tls_context;
-struct tls_info;
-struct tls_tlsa;
 
 enum {
     SMTP_ANSWER_TEXT_MAX = 400,
@@ -67,6 +65,7 @@ struct smtp_failure {
     struct why why;            /* In our words. */
     bool silent;               /* Of a message: not one reply came to it. */
     bool resuming;             /* The TLS handshake was to resume an earlier session. */
+    enum tls_fault tls_fault;  /* At SMTP_STAGE_TLS. */
 };
 
 struct smtp_timeouts {
