@@ -2,20 +2,18 @@
 /* local.c: recipients who live here: into their mailboxes, or on to where their alias leads.
  *
  * accounts_resolve() gives the targets of an alias flat; those that are mailboxes are served here,
- * the others get the message anew, as one message with the same body and the same return path (RFC
- * 5321 3.9.1), in the spool before the alias counts as done.  A success report for an alias is ours
- * (RFC 3461 5.2.7.2): the new recipients carry everything but NOTIFY=SUCCESS.
+ * the others get the message anew (forward.c), in the spool before the alias counts as done.
  *
  * Loops show in Delivered-To, which every delivery and every expansion adds.
  */
+#include "delivery/forward.h"
 #include "delivery/queue_inside.h"
 #include "runtime/clock.h"
 
 #include <string.h>
 
 enum {
-    HEADER_SCAN_MAX = 256 * 1024,
-    COPY_BLOCK = 32 * 1024
+    HEADER_SCAN_MAX = 256 * 1024
 };
 
 struct local {
@@ -148,111 +146,21 @@ deliver_to_mailbox(struct local *local, const struct resolution_target *target,
 
 /* --- Aliases. */
 
-static uint8_t
-notify_of_target(uint8_t notify)
-{
-    if (!(notify & NOTIFY_SUCCESS))
-        return notify;
-    notify &= (uint8_t)~NOTIFY_SUCCESS;
-    return notify ? notify : NOTIFY_NEVER;
-}
-
-/* The targets that are not mailboxes here, as recipients. */
-static size_t
-fill_recipients(struct local *local, const struct recipient *alias,
-                const struct resolution *resolution, struct recipient *recipients)
-{
-    str original = alias->original;
-    size_t count = 0;
-
-    if (original.len == 0 &&
-        !arena_printf(&local->runner->arena, &original, "rfc822;%.*s", STR_ARG(alias->address)))
-        original = S("");
-    for (size_t i = 0; i < resolution->count; i++)
-        if (resolution->targets[i].kind != TARGET_MAILBOX)
-            recipients[count++] = (struct recipient){ .address = resolution->targets[i].address,
-                                                      .original = original,
-                                                      .notify = notify_of_target(alias->notify) };
-    return count;
-}
-
-WAITS static enum err
-copy_body(struct local *local, struct draft *draft)
-{
-    char *block = arena_alloc(&local->runner->arena, COPY_BLOCK);
-    uint64_t offset = 0;
-    size_t got = 1;
-    enum err e = block ? OK : ERR_LIMIT;
-
-    while (!e && got > 0) {
-        e = body_read(local->body, offset, block, COPY_BLOCK, &got);
-        if (!e && got > 0)
-            e = draft_write(draft, (str){ block, got });
-        offset += got;
-    }
-    return e;
-}
-
-WAITS static enum err
-post_copy(struct local *local, str head, struct envelope *copy)
-{
-    struct queue *queue = local->runner->queue;
-    OWN(draft) draft = NULL;
-    uint8_t entropy[10];
-    struct buf encoded;
-    enum err e;
-
-    random_bytes(entropy, sizeof(entropy));
-    copy->id = msgid_make(clock_now(), entropy);
-    copy->size += head.len;
-    copy->header_size += head.len;
-    copy->prefix = S(""); /* Its bytes are copied with the body. */
-    buf_init(&encoded, SPOOL_ENVELOPE_MAX);
-    envelope_encode(copy, &encoded);
-    e = draft_begin(queue->spool, &draft);
-    if (!e)
-        e = draft_write(draft, head);
-    if (!e)
-        e = copy_body(local, draft);
-    if (!e && !buf_ok(&encoded))
-        e = ERR_LIMIT;
-    if (!e)
-        e = draft_commit(&draft, copy->id, buf_str(&encoded));
-    buf_done(&encoded);
-    if (!e)
-        queue_add(queue, copy);
-    return e;
-}
-
 WAITS static enum err
 send_on(struct local *local, const struct recipient *alias, const struct resolution *resolution,
         str *told)
 {
-    struct arena *arena = &local->runner->arena;
-    struct envelope copy = *local->envelope;
-    char id[MSGID_TEXT_SIZE + 1];
-    enum err e;
-    str head;
+    struct forward forward = {
+        .runner = local->runner,
+        .envelope = local->envelope,
+        .body = local->body,
+        .alias = alias,
+        .resolution = resolution,
+    };
 
-    copy.recipients = arena_new_array(arena, struct recipient, resolution->count);
-    if (!copy.recipients ||
-        !arena_printf(arena, &head, "Delivered-To: %.*s\r\n", STR_ARG(alias->address)))
-        return ERR_LIMIT;
-    copy.recipient_count = fill_recipients(local, alias, resolution, copy.recipients);
-    if (copy.recipient_count == 0)
-        return OK;
-    e = post_copy(local, head, &copy);
-    if (e)
-        return e;
-    msgid_format(copy.id, id);
-    if (!arena_printf(arena, told, "Went to the addresses of the alias; on as message %s", id))
-        *told = S("Went to the addresses of the alias");
-    return OK;
+    return forward_send(&forward, told);
 }
 
-/* A mailbox that cannot have it ever makes the alias fail, once all others are served.  Mailboxes
- * that are full are tried again as long as any other; those that have it do not take it
- * twice.  The copy for others leaves once, whatever was tried before this address was an alias. */
 /* What became of one mailbox of an alias, whose own event only says that it was expanded. */
 static void
 record_target(const struct local *local, const struct resolution_target *target,
@@ -278,6 +186,9 @@ record_target(const struct local *local, const struct resolution_target *target,
         events_record(local->runner->queue->events, &event);
 }
 
+/* A mailbox that cannot have it ever makes the alias fail, once all others are served.  Mailboxes
+ * that are full are tried again as long as any other; those that have it do not take it
+ * twice.  The copy for others leaves once, whatever was tried before this address was an alias. */
 WAITS static void
 expand(struct local *local, const struct recipient *alias, const struct resolution *resolution,
        struct result *result)

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* forward.c: one new message for all targets of an alias that are not mailboxes here.
+ *
+ * It has the same body and the same return path (RFC 5321 3.9.1), and is in the spool before the
+ * alias counts as done.  A success report for an alias is ours (RFC 3461 5.2.7.2): the new
+ * recipients carry everything but NOTIFY=SUCCESS.  Start reading at forward_send().
+ */
+#include "delivery/forward.h"
+
+#include "delivery/queue_inside.h"
+#include "runtime/clock.h"
+
+enum {
+    COPY_BLOCK = 32 * 1024
+};
+
+static uint8_t
+notify_of_target(uint8_t notify)
+{
+    if (!(notify & NOTIFY_SUCCESS))
+        return notify;
+    notify &= (uint8_t)~NOTIFY_SUCCESS;
+    return notify ? notify : NOTIFY_NEVER;
+}
+
+/* The targets that are not mailboxes here, as recipients. */
+static size_t
+fill_recipients(const struct forward *f, struct recipient *recipients)
+{
+    str original = f->alias->original;
+    size_t count = 0;
+
+    if (original.len == 0 &&
+        !arena_printf(&f->runner->arena, &original, "rfc822;%.*s", STR_ARG(f->alias->address)))
+        original = S("");
+    for (size_t i = 0; i < f->resolution->count; i++)
+        if (f->resolution->targets[i].kind != TARGET_MAILBOX)
+            recipients[count++] = (struct recipient){ .address = f->resolution->targets[i].address,
+                                                      .original = original,
+                                                      .notify = notify_of_target(f->alias->notify) };
+    return count;
+}
+
+WAITS static enum err
+copy_body(const struct forward *f, struct draft *draft)
+{
+    char *block = arena_alloc(&f->runner->arena, COPY_BLOCK);
+    uint64_t offset = 0;
+    size_t got = 1;
+    enum err e = block ? OK : ERR_LIMIT;
+
+    while (!e && got > 0) {
+        e = body_read(f->body, offset, block, COPY_BLOCK, &got);
+        if (!e && got > 0)
+            e = draft_write(draft, (str){ block, got });
+        offset += got;
+    }
+    return e;
+}
+
+WAITS static enum err
+post_copy(const struct forward *f, str head, struct envelope *copy)
+{
+    struct queue *queue = f->runner->queue;
+    OWN(draft) draft = NULL;
+    uint8_t entropy[10];
+    struct buf encoded;
+    enum err e;
+
+    random_bytes(entropy, sizeof(entropy));
+    copy->id = msgid_make(clock_now(), entropy);
+    copy->size += head.len;
+    copy->header_size += head.len;
+    copy->prefix = S(""); /* Its bytes are copied with the body. */
+    buf_init(&encoded, SPOOL_ENVELOPE_MAX);
+    envelope_encode(copy, &encoded);
+    e = draft_begin(queue->spool, &draft);
+    if (!e)
+        e = draft_write(draft, head);
+    if (!e)
+        e = copy_body(f, draft);
+    if (!e && !buf_ok(&encoded))
+        e = ERR_LIMIT;
+    if (!e)
+        e = draft_commit(&draft, copy->id, buf_str(&encoded));
+    buf_done(&encoded);
+    if (!e)
+        queue_add(queue, copy);
+    return e;
+}
+
+WAITS enum err
+forward_send(const struct forward *f, str *told)
+{
+    struct arena *arena = &f->runner->arena;
+    struct envelope copy = *f->envelope;
+    char id[MSGID_TEXT_SIZE + 1];
+    enum err e;
+    str head;
+
+    copy.recipients = arena_new_array(arena, struct recipient, f->resolution->count);
+    if (!copy.recipients ||
+        !arena_printf(arena, &head, "Delivered-To: %.*s\r\n", STR_ARG(f->alias->address)))
+        return ERR_LIMIT;
+    copy.recipient_count = fill_recipients(f, copy.recipients);
+    if (copy.recipient_count == 0)
+        return OK;
+    e = post_copy(f, head, &copy);
+    if (e)
+        return e;
+    msgid_format(copy.id, id);
+    if (!arena_printf(arena, told, "Went to the addresses of the alias; on as message %s", id))
+        *told = S("Went to the addresses of the alias");
+    return OK;
+}
