@@ -6,9 +6,11 @@
 #include "config/config.h"
 #include "ops/control_call.h"
 #include "ops/sandbox.h"
+#include "runtime/clock.h"
 #include "store/events.h"
 #include "store/mailbox.h"
 #include "trust/keyring.h"
+#include "trust/token.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -87,6 +89,10 @@ open_all(const struct config *config, struct control_context *context, struct wh
     e = keyring_open(path, &context->keyring, why);
     if (e)
         return e;
+    (void)config_data_path(config, path, sizeof path, "secrets");
+    e = secrets_open(path, clock_now(), &context->secrets, why);
+    if (e)
+        return e;
     (void)config_data_path(config, path, sizeof path, "mail");
     return mailstore_open(path, MAILBOXES_OPEN_MAX, &context->mailboxes, why);
 }
@@ -112,6 +118,7 @@ offline_run(const struct config *config, str request, const struct control_carri
     if (context.accounts)
         accounts_close(context.accounts);
     keyring_close(context.keyring);
+    secrets_close(context.secrets);
     if (context.events)
         events_close(context.events);
     if (lock >= 0)

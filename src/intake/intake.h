@@ -30,6 +30,7 @@ struct limits;
 struct logins;
 struct mailstore;
 struct queue;
+struct secrets;
 struct spool;
 
 /* An answer in the words of the protocol: code 0 accepts. */
@@ -51,6 +52,7 @@ struct intake_services {
     struct queue *queue;
     struct events *events;
     struct keyring *keyring; /* NULL: nothing is signed. */
+    struct secrets *secrets; /* Of tokens; NULL: there are none. */
     struct connections *connections; /* Of each client address: servers/connections.h. */
 };
 

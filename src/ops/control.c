@@ -58,6 +58,7 @@ context_of(struct server *server, struct control_context *context)
         .mailboxes = services->mailboxes,
         .events = services->events,
         .keyring = services->keyring,
+        .secrets = services->secrets,
         .queue = services->queue,
     };
 }

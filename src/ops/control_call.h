@@ -24,6 +24,7 @@ struct limits;
 struct logins;
 struct mailstore;
 struct queue;
+struct secrets;
 struct server;
 
 /* What a command may use; what is not there is NULL. */
@@ -36,6 +37,7 @@ struct control_context {
     struct mailstore *mailboxes;
     struct events *events;
     struct keyring *keyring;
+    struct secrets *secrets;
     struct queue *queue;
 };
 

@@ -36,6 +36,7 @@
 #include "store/mailbox.h"
 #include "store/spool.h"
 #include "trust/keyring.h"
+#include "trust/token.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -238,6 +239,10 @@ open_databases(struct server *server, const struct config *config, struct why *w
         e = data_path(config, "dkim", path, why);
     if (!e)
         e = keyring_open(path, &services->keyring, why);
+    if (!e)
+        e = data_path(config, "secrets", path, why);
+    if (!e)
+        e = secrets_open(path, clock_now(), &services->secrets, why);
     if (e)
         return e;
     services->logins = logins_new(services->accounts);
@@ -381,6 +386,7 @@ close_databases(struct server *server)
     group_stop(&server->group);
     dkim_watch_free(server->dkim_watch);
     keyring_close(services->keyring);
+    secrets_close(services->secrets);
     if (services->mailboxes)
         mailstore_close(services->mailboxes);
     if (services->limits)
