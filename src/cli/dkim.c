@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
-/* dkim.c: `outpost dkim` and `outpost dns`: the keys that sign our mail, and the records that tell
- * others of them.  Works with the server stopped as well. */
+/* dkim.c: `outpost dkim`: the keys that sign our mail. */
 #include "cli/ask.h"
 
 static const struct column list_columns[] = {
@@ -13,14 +12,6 @@ static const struct column list_columns[] = {
 static const struct column new_columns[] = {
     { "name", "NAME (TXT)", COLUMN_ID, false },
     { "record", NULL, COLUMN_ID, false },
-    { NULL, NULL, COLUMN_TEXT, false },
-};
-
-static const struct column record_columns[] = {
-    { "name", NULL, COLUMN_ID, false },
-    { "type", NULL, COLUMN_TEXT, false },
-    { "value", NULL, COLUMN_ID, false },
-    { "what", "WHAT FOR", COLUMN_TEXT, true },
     { NULL, NULL, COLUMN_TEXT, false },
 };
 
@@ -93,16 +84,6 @@ run_rm(struct call *call)
     return exit ? (exit == EXIT_STOP ? 0 : exit) : change(call, "dkim.rm");
 }
 
-static int
-run_records(struct call *call)
-{
-    struct ask ask;
-
-    ask_begin(&ask, call);
-    json_put_text(&ask.writer, "domain", str_from(call->args[0]));
-    return ask_list(&ask, "dns.records", "outpost.dns.record/1", record_columns, "no records");
-}
-
 static const struct flag list_flags[] = {
     { "--no-dns", 0, FLAG_NONE, NULL, false, "Do not ask the DNS whether the records are there" },
     { 0 },
@@ -151,13 +132,6 @@ const struct command dkim_commands[] = {
       .uses = USES_SERVER | USES_DESTROYS,
       .summary = "Forget a key that does not sign; its record can go, too", .run = run_rm,
       .examples = { "outpost dkim rm example.org r20260101 --yes --reason rotated", "" } },
-    { 0 },
-};
-
-const struct command dns_commands[] = {
-    { .verb = "records", .args = "DOMAIN", .args_min = 1, .args_max = 1, .uses = USES_SERVER | USES_LIST,
-      .summary = "Print every record that a domain needs", .run = run_records,
-      .examples = { "outpost dns records example.org", "", "outpost dns records example.org -o tsv", "" } },
     { 0 },
 };
 /* clang-format on */

@@ -26,7 +26,7 @@ enum {
 bool
 offline_knows(const char *command)
 {
-    static const char *const prefixes[] = { "user.", "domain.", "alias.", "trace.search",
+    static const char *const prefixes[] = { "user.", "domain.", "alias.", "dns.", "trace.search",
                                             "trace.show" };
 
     for (size_t i = 0; i < COUNT_OF(prefixes); i++)

@@ -60,6 +60,7 @@ confine(const struct config *config, struct why *why)
         may_read_beside(paths, &count, names, config->path);
         may_read_beside(paths, &count, names, config->tls.certificate);
         may_read_beside(paths, &count, names, config->tls.key);
+        may_read_beside(paths, &count, names, config->tls.next_key);
         may_read_beside(paths, &count, names, config->tls.ca_file);
         may_read_beside(paths, &count, names, config->dns.trust_anchor_file);
         may_read_beside(paths, &count, names, config->dns.hosts_file);

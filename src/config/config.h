@@ -83,6 +83,7 @@ struct config_listen {
 struct config_tls {
     str certificate; /* Empty: no TLS is offered. */
     str key;
+    str next_key; /* Of the certificate to come: only its TLSA record is made of it. */
     str ca_file; /* Roots beside the system's, for connections that we make. */
 };
 

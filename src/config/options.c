@@ -116,6 +116,7 @@ const struct option options[] = {
 
     TLS(certificate, PATH, "", LIVE, 0, 0, NULL, "PEM file with the server's certificate and its chain; no TLS is offered without one."),
     TLS(key, PATH, "", LIVE, 0, 0, NULL, "PEM file with the certificate's key."),
+    TLS(next_key, PATH, "", LIVE, 0, 0, NULL, "PEM file with the key, or the certificate, that comes next: 'outpost dns records' prints its TLSA record beside that of the present one, so that it is there before it is needed."),
     TLS(ca_file, PATH, "", RESTART, 0, 0, NULL, "PEM file with roots that we believe beside the system's when we connect to others."),
 
     ROW(TRUST, trust, network, NETWORKS, "", LIVE, 0, 0, NULL, "Networks whose hosts may send anywhere without login."),

@@ -3,6 +3,8 @@
  * control_run(). */
 #include "ops/control_call.h"
 
+#include "formats/address.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +18,7 @@ static const struct control_command *const tables[] = {
     control_trace,
     control_directory,
     control_dkim,
+    control_dns,
 };
 
 /* What each error means to a script. */
@@ -148,6 +151,21 @@ control_need(struct control_call *call, const char *name, str *value)
     (void)control_fail(call, ERR_SYNTAX, "missing_argument", "see 'outpost help'",
                        "the argument \"%s\" is missing", name);
     return false;
+}
+
+enum err
+control_need_domain(struct control_call *call, str *domain)
+{
+    str given;
+    enum err e;
+
+    if (!control_need(call, "domain", &given))
+        return ERR_SYNTAX;
+    e = domain_to_alabel(given, &call->arena, domain);
+    if (e)
+        return control_fail(call, e, "no_domain", "write it as in mail addresses: example.org",
+                            "%.*s is not a domain", STR_ARG(given));
+    return OK;
 }
 
 static const struct control_command *

@@ -94,6 +94,8 @@ enum err control_fail(struct control_call *call, enum err e, const char *code, c
 enum err control_failed(struct control_call *call, enum err e);
 /* A text that must be there; false after having failed. */
 bool control_need(struct control_call *call, const char *name, str *value);
+/* The argument "domain" in A-labels and lower case; an error after having failed. */
+enum err control_need_domain(struct control_call *call, str *domain);
 /* The exit code of the command line for E. */
 int control_exit_code(enum err e);
 
@@ -111,6 +113,7 @@ enum {
 };
 extern const struct control_command control_directory[]; /* Each ends with a NULL name. */
 extern const struct control_command control_dkim[];
+extern const struct control_command control_dns[];
 extern const struct control_command control_queue[];
 extern const struct control_command control_cancel[];
 extern const struct control_command control_rule[];

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
-/* dkim_commands.c: the keys that sign, and the records that a domain needs.
+/* dkim_commands.c: the keys that sign.
  *
  * The commands stand in the table at the end.  Making keys and writing the list block, so that they
  * run on a thread of the pool: see struct work.
  */
-#include "accounts/account.h"
-#include "config/config.h"
-#include "formats/address.h"
 #include "formats/date.h"
 #include "ops/control_call.h"
 #include "ops/dkim_watch.h"
@@ -90,22 +87,6 @@ record_change(struct control_call *call, const struct key_info *key, const char 
         events_record(call->context->events, &event);
 }
 
-/* The argument "domain" as the keyring has it. */
-static enum err
-need_domain(struct control_call *call, str *domain)
-{
-    str given;
-    enum err e;
-
-    if (!control_need(call, "domain", &given))
-        return ERR_SYNTAX;
-    e = domain_to_alabel(given, &call->arena, domain);
-    if (e)
-        return control_fail(call, e, "no_domain", "write it as in mail addresses: example.org",
-                            "%.*s is not a domain", STR_ARG(given));
-    return OK;
-}
-
 static void
 put_key(struct json_writer *writer, const struct key_info *key, enum dkim_sight sight, bool looked)
 {
@@ -138,7 +119,7 @@ dkim_list(struct control_call *call)
     enum err e = OK;
 
     if (json_get_text(call->args, "domain").len)
-        e = need_domain(call, &domain);
+        e = control_need_domain(call, &domain);
     if (e)
         return e;
     e = dkim_copy_keys(call->context->keyring, domain, &call->arena, &keys, &count);
@@ -239,7 +220,7 @@ dkim_new(struct control_call *call)
     str selector = json_get_text(call->args, "selector");
     bool makes_both = !algorithm.len || str_eq(algorithm, S("both"));
     str domain;
-    enum err e = need_domain(call, &domain);
+    enum err e = control_need_domain(call, &domain);
 
     if (e)
         return e;
@@ -263,7 +244,7 @@ named_key(struct control_call *call, struct key_info *key)
     struct key_info *keys;
     str domain, selector;
     size_t count;
-    enum err e = need_domain(call, &domain);
+    enum err e = control_need_domain(call, &domain);
 
     if (e)
         return e;
@@ -357,83 +338,6 @@ dkim_rm(struct control_call *call)
     return e ? e : change_key(call, &work, "removed");
 }
 
-/* --- The records of a domain. */
-
-WAITS static enum err
-put_record(struct control_call *call, const char *name, const char *type, str value,
-           const char *what)
-{
-    struct json_writer *writer = control_row(call);
-
-    json_put_text(writer, "name", str_from(name));
-    json_put_text(writer, "type", str_from(type));
-    json_put_text(writer, "value", value);
-    json_put_text(writer, "what", str_from(what));
-    return control_row_end(call);
-}
-
-WAITS static enum err
-put_records_of_keys(struct control_call *call, str domain)
-{
-    struct key_info *keys;
-    size_t count;
-    enum err e = dkim_copy_keys(call->context->keyring, domain, &call->arena, &keys, &count);
-
-    for (size_t i = 0; !e && i < count; i++) {
-        char name[400];
-        const char *what = keys[i].state == KEY_REVOKED ? "says that this key is not valid any more"
-                                                        : "lets others verify our signatures";
-        snprintf(name, sizeof(name), "%.*s._domainkey.%.*s", STR_ARG(keys[i].selector),
-                 STR_ARG(keys[i].domain));
-        e = put_record(call, name, "TXT", keys[i].record, what);
-    }
-    return e;
-}
-
-WAITS static enum err
-put_records(struct control_call *call, str domain)
-{
-    const struct config *config = call->context->config;
-    char name[300], value[600];
-    enum err e;
-
-    snprintf(name, sizeof(name), "%.*s", STR_ARG(domain));
-    snprintf(value, sizeof(value), "10 %.*s.", STR_ARG(config->server.hostname));
-    e = put_record(call, name, "MX", str_from(value), "mail for this domain comes here");
-    snprintf(value, sizeof(value), "v=spf1 mx a:%.*s -all", STR_ARG(config->server.hostname));
-    if (!e)
-        e = put_record(call, name, "TXT", str_from(value),
-                       "only this server sends mail of this domain (RFC 7208)");
-    if (!e)
-        e = put_records_of_keys(call, domain);
-    snprintf(name, sizeof(name), "_dmarc.%.*s", STR_ARG(domain));
-    snprintf(value, sizeof(value), "v=DMARC1; p=none; rua=mailto:%.*s",
-             STR_ARG(config->server.postmaster));
-    if (!e)
-        e = put_record(call, name, "TXT", str_from(value),
-                       "asks for reports; p=reject once they look well (RFC 7489)");
-    snprintf(name, sizeof(name), "_smtp._tls.%.*s", STR_ARG(domain));
-    snprintf(value, sizeof(value), "v=TLSRPTv1; rua=mailto:%.*s",
-             STR_ARG(config->server.postmaster));
-    if (!e)
-        e = put_record(call, name, "TXT", str_from(value),
-                       "asks for reports about encryption (RFC 8460)");
-    return e;
-}
-
-WAITS static enum err
-dns_records(struct control_call *call)
-{
-    str domain;
-    enum err e = need_domain(call, &domain);
-
-    if (!e && !accounts_has_domain(call->context->accounts, domain))
-        return control_fail(call, ERR_NOT_FOUND, "no_such_domain",
-                            "'outpost domain add' makes it ours", "%.*s is not one of our domains",
-                            STR_ARG(domain));
-    return e ? e : put_records(call, domain);
-}
-
 /* clang-format off */
 const struct control_command control_dkim[] = {
     /* name             what it does      needs                         arguments */
@@ -443,7 +347,6 @@ const struct control_command control_dkim[] = {
     { "dkim.retire",    dkim_retire,      CONTROL_NEEDS_ACCOUNTS }, /* domain selector dry_run reason */
     { "dkim.revoke",    dkim_revoke,      CONTROL_NEEDS_ACCOUNTS }, /* domain selector dry_run reason */
     { "dkim.rm",        dkim_rm,          CONTROL_NEEDS_ACCOUNTS }, /* domain selector dry_run reason */
-    { "dns.records",    dns_records,      CONTROL_NEEDS_ACCOUNTS }, /* domain */
     { NULL, NULL, 0 },
 };
 /* clang-format on */

@@ -547,25 +547,32 @@ dns_lookup(struct arena *arena, str name, enum dns_type type, instant deadline,
     return lookup_blocking(arena, normal, type, answer);
 }
 
-enum err
-dns_reverse(struct arena *arena, ipaddr addr, instant deadline, struct dns_answer *answer)
+void
+dns_reverse_name(ipaddr addr, char name[DNS_REVERSE_SIZE])
 {
     static const char digits[] = "0123456789abcdef";
     const uint8_t *bytes = addr.bytes;
-    char name[80];
     size_t at = 0;
 
     if (ipaddr_is_v4(addr)) {
-        snprintf(name, sizeof(name), "%u.%u.%u.%u.in-addr.arpa", bytes[15], bytes[14], bytes[13],
-                 bytes[12]);
-    } else {
-        for (int i = 15; i >= 0; i--) {
-            name[at++] = digits[bytes[i] & 15];
-            name[at++] = '.';
-            name[at++] = digits[bytes[i] >> 4];
-            name[at++] = '.';
-        }
-        memcpy(name + at, "ip6.arpa", sizeof("ip6.arpa"));
+        snprintf(name, DNS_REVERSE_SIZE, "%u.%u.%u.%u.in-addr.arpa", bytes[15], bytes[14],
+                 bytes[13], bytes[12]);
+        return;
     }
+    for (int i = 15; i >= 0; i--) {
+        name[at++] = digits[bytes[i] & 15];
+        name[at++] = '.';
+        name[at++] = digits[bytes[i] >> 4];
+        name[at++] = '.';
+    }
+    memcpy(name + at, "ip6.arpa", sizeof("ip6.arpa"));
+}
+
+enum err
+dns_reverse(struct arena *arena, ipaddr addr, instant deadline, struct dns_answer *answer)
+{
+    char name[DNS_REVERSE_SIZE];
+
+    dns_reverse_name(addr, name);
     return dns_lookup(arena, str_from(name), DNS_PTR, deadline, answer);
 }

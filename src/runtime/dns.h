@@ -20,6 +20,7 @@ enum dns_type {
     DNS_MX = 15,
     DNS_TXT = 16,
     DNS_AAAA = 28,
+    DNS_SRV = 33,
     DNS_TLSA = 52,
 };
 
@@ -33,8 +34,9 @@ enum dns_status {
 
 struct dns_record {
     ipaddr addr;         /* A, AAAA */
-    uint16_t preference; /* MX */
-    str name;            /* MX, CNAME, PTR; "" for the root: null MX */
+    uint16_t preference; /* MX; SRV: the priority */
+    uint16_t port;       /* SRV */
+    str name;            /* MX, CNAME, PTR, SRV; "" for the root: null MX, no such service */
     str data;            /* TXT: the strings joined.  TLSA: RDATA. */
 };
 
@@ -71,6 +73,9 @@ enum err dns_configure(const struct dns_options *options, struct why *why);
  * ERR_CANCELLED, ERR_LIMIT (arena, or more than 256 records) and ERR_SYNTAX (not a domain name). */
 WAITS enum err dns_lookup(struct arena *arena, str name, enum dns_type type, instant deadline,
                           struct dns_answer *answer);
+/* The name whose PTR record tells of ADDR. */
+enum { DNS_REVERSE_SIZE = 80 };
+void dns_reverse_name(ipaddr addr, char name[DNS_REVERSE_SIZE]);
 /* The PTR name for ADDR; OK with DNS_FOUND only. */
 WAITS enum err dns_reverse(struct arena *arena, ipaddr addr, instant deadline,
                            struct dns_answer *answer);

@@ -224,6 +224,11 @@ read_data(struct arena *arena, const struct reader *packet, const struct record 
     case DNS_MX:
         out->preference = (uint16_t)read_u16(&data);
         return read_data_name(arena, &data, scratch, &out->name);
+    case DNS_SRV: /* RFC 2782 */
+        out->preference = (uint16_t)read_u16(&data);
+        (void)read_u16(&data); /* The weight: we only look whether a record is there. */
+        out->port = (uint16_t)read_u16(&data);
+        return read_data_name(arena, &data, scratch, &out->name);
     case DNS_CNAME:
     case DNS_PTR:
         return read_data_name(arena, &data, scratch, &out->name);

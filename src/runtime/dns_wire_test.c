@@ -111,6 +111,25 @@ mail_exchangers_have_preference_and_name(void)
 }
 
 static void
+services_have_priority_port_and_host(void)
+{
+    struct dns_answer answer;
+    struct buf buf;
+
+    start(&buf, "_pop3s._tcp.test", 0, 2, 0);
+    add_record(&buf, NULL, DNS_SRV, 300, S("\x00\x0a\x00\x01\x03\xe3\x02mx\xc0\x18"));
+    add_record(&buf, NULL, DNS_SRV, 300, S("\x00\x00\x00\x00\x00\x00\x00"));
+    CHECK(parse(&buf, DNS_SRV, &answer) == OK);
+    CHECK(answer.count == 2);
+    CHECK(answer.records[0].preference == 10 && answer.records[0].port == 995);
+    CHECK_STR(answer.records[0].name, "mx.test");
+    CHECK_STR(answer.records[1].name, "");
+    start(&buf, "_pop3s._tcp.test", 0, 1, 0);
+    add_record(&buf, NULL, DNS_SRV, 300, S("\x00\x0a\x00\x01\x03"));
+    CHECK(parse(&buf, DNS_SRV, &answer) == ERR_SYNTAX);
+}
+
+static void
 texts_are_joined_and_tlsa_is_raw(void)
 {
     struct dns_answer answer;
@@ -249,6 +268,7 @@ main(void)
     arena_init(&arena, 1 << 20);
     RUN(addresses_are_read_through_aliases);
     RUN(mail_exchangers_have_preference_and_name);
+    RUN(services_have_priority_port_and_host);
     RUN(texts_are_joined_and_tlsa_is_raw);
     RUN(negative_answers_are_told_apart);
     RUN(circles_end);
