@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* report.c: messages that came back.
+ *
+ * The message is taken apart into its MIME parts (report_parts.c).  Parts for programs are believed
+ * first (report_fields.c); only where there are none are the words for humans read
+ * (report_words.c), and those only when the header, the body and what is found in it agree that
+ * this is a report: a letter about a bounce must never be one.  Last, the returned original says
+ * which message it is about (report_original.c).  Start reading at report_read().
+ */
+#include "formats/report.h"
+
+#include "formats/header.h"
+#include "formats/report_fields.h"
+#include "formats/report_original.h"
+#include "formats/report_parts.h"
+#include "formats/report_phrases.h"
+#include "formats/report_text.h"
+
+enum {
+    VALUE_MAX = 1000
+};
+
+/* clang-format off */
+static const char *const kind_names[] = {
+    [REPORT_OTHER] = "other",
+    [REPORT_FAILURE] = "failure",
+    [REPORT_DELAY] = "delay",
+    [REPORT_SUCCESS] = "success",
+    [REPORT_FEEDBACK] = "feedback",
+    [REPORT_AUTO_REPLY] = "auto-reply",
+    [REPORT_CHALLENGE] = "challenge",
+};
+
+static const char *const form_names[] = {
+    [REPORT_FORM_NONE] = "none",
+    [REPORT_FORM_FIELDS] = "fields",
+    [REPORT_FORM_WORDS] = "words",
+    [REPORT_FORM_ARF] = "arf",
+};
+
+static const char *const action_names[] = {
+    [REPORT_FAILED] = "failed",
+    [REPORT_DELAYED] = "delayed",
+    [REPORT_DELIVERED] = "delivered",
+    [REPORT_RELAYED] = "relayed",
+    [REPORT_EXPANDED] = "expanded",
+};
+/* clang-format on */
+
+const char *
+report_kind_name(enum report_kind kind)
+{
+    return kind_names[kind];
+}
+
+const char *
+report_form_name(enum report_form form)
+{
+    return form_names[form];
+}
+
+const char *
+report_action_name(enum report_action action)
+{
+    return action_names[action];
+}
+
+str
+report_address(const struct report_recipient *recipient)
+{
+    if (str_find(recipient->original, '@') > 0 || recipient->final.len == 0)
+        return recipient->original;
+    return recipient->final;
+}
+
+/* The header of the report. */
+
+static str
+header_value(str section, const char *name)
+{
+    struct header_field field;
+
+    return header_find(section, str_from(name), &field) ? str_head(field.value, VALUE_MAX) : S("");
+}
+
+static str
+first_address(str section, const char *name)
+{
+    str address, rest;
+
+    return report_address_in(header_value(section, name), &address, &rest) ? address : S("");
+}
+
+static enum err
+read_header(str section, struct arena *arena, struct report *report)
+{
+    if (!report_decode_words(header_value(section, "Subject"), arena, &report->subject) ||
+        !report_clean(first_address(section, "From"), REPORT_ADDRESS_MAX, arena, &report->from) ||
+        !report_clean(first_address(section, "To"), REPORT_ADDRESS_MAX, arena, &report->to))
+        return ERR_LIMIT;
+    return OK;
+}
+
+/* Parts for programs. */
+
+static bool
+is_status(const struct report_part *part)
+{
+    return report_part_is(part, "message/delivery-status") ||
+           report_part_is(part, "message/global-delivery-status");
+}
+
+static bool
+is_original(const struct report_part *part)
+{
+    static const char *const types[] = {
+        "message/rfc822",         "text/rfc822-headers",    "message/global", "text/rfc822-header",
+        "message/global-headers", "message/rfc822-headers", "text/rfc822",
+    };
+
+    for (size_t i = 0; i < COUNT_OF(types); i++)
+        if (report_part_is(part, types[i]))
+            return true;
+    return false;
+}
+
+/* Is the message a report by its type?  Gateways turn multipart/report into multipart/mixed, which
+ * counts only when a mail system wrote it. */
+static bool
+may_have_fields(const struct report_parts *parts, const struct report *report)
+{
+    str local, domain;
+
+    if (report_part_is(&parts->list[0], "multipart/report"))
+        return true;
+    (void)str_split(report->from, '@', &local, &domain);
+    return report_is_daemon(local) || report->from.len == 0;
+}
+
+static enum err
+read_fields(const struct report_parts *parts, struct arena *arena, struct report *report)
+{
+    for (size_t i = 0; i < parts->count; i++) {
+        const struct report_part *part = &parts->list[i];
+        bool arf = report_part_is(part, "message/feedback-report");
+        enum err e;
+        str body;
+
+        if (!arf && !is_status(part))
+            continue;
+        e = report_part_decode(part, arena, &body);
+        if (!e && arf)
+            e = report_read_feedback(body, arena, report);
+        else if (!e)
+            e = report_read_status(body, arena, report);
+        if (e)
+            return e;
+        if (report->form == REPORT_FORM_NONE)
+            report->form = arf ? REPORT_FORM_ARF : REPORT_FORM_FIELDS;
+    }
+    return OK;
+}
+
+/* The worst that happened to anybody. */
+static enum report_kind
+kind_of_recipients(const struct report *report)
+{
+    enum report_kind kind = REPORT_OTHER;
+
+    for (const struct report_recipient *r = report->recipients; r; r = r->next) {
+        if (r->action == REPORT_FAILED)
+            return REPORT_FAILURE;
+        if (r->action == REPORT_DELAYED)
+            kind = REPORT_DELAY;
+        else if (kind == REPORT_OTHER)
+            kind = REPORT_SUCCESS;
+    }
+    return kind;
+}
+
+/* The original. */
+
+static enum err
+read_originals(const struct report_parts *parts, struct arena *arena, struct report *report)
+{
+    for (size_t i = 1; i < parts->count; i++) {
+        enum err e;
+        str body;
+
+        if (!is_original(&parts->list[i]))
+            continue;
+        e = report_part_decode(&parts->list[i], arena, &body);
+        return e ? e : report_read_original(body, arena, report);
+    }
+    return OK;
+}
+
+/* A report that returns nothing may answer the original all the same. */
+static void
+read_references(str section, struct report *report)
+{
+    str id;
+
+    if (!report->message_id.len && report_message_id(header_value(section, "In-Reply-To"), &id))
+        report->message_id = id;
+    if (!report->message_id.len && report_message_id(header_value(section, "References"), &id))
+        report->message_id = id;
+}
+
+enum err
+report_read(str message, struct arena *arena, struct report *report)
+{
+    struct report result = { .is_cut = message.len > REPORT_LOOKED_AT };
+    struct report_parts *parts;
+    enum err e;
+    str header;
+
+    e = report_parts_read(str_head(message, REPORT_LOOKED_AT), arena, &parts);
+    if (e)
+        return e;
+    header = parts->list[0].header;
+    result.is_cut |= parts->is_cut;
+    e = read_header(header, arena, &result);
+    if (!e && may_have_fields(parts, &result))
+        e = read_fields(parts, arena, &result);
+    if (e)
+        return e;
+    result.kind = result.form == REPORT_FORM_ARF ? REPORT_FEEDBACK : kind_of_recipients(&result);
+    if (result.kind != REPORT_OTHER)
+        e = read_originals(parts, arena, &result);
+    if (e)
+        return e;
+    if (result.kind != REPORT_OTHER)
+        read_references(header, &result);
+    *report = result;
+    return OK;
+}
