@@ -7,6 +7,7 @@
  * so that the ratio of the two is of the same moment.  Start at main().
  */
 #include "base/must.h"
+#include "config/config.h"
 #include "store/temp_dir.h"
 #include "trust/keyring.h"
 #include "trust/signing.h"
@@ -40,7 +41,7 @@ cpu_microseconds(void)
 }
 
 static double
-sign_messages(struct keyring *keyring, str body, uint64_t count)
+sign_messages(struct keyring *keyring, const struct config *config, str body, uint64_t count)
 {
     double began = cpu_microseconds();
 
@@ -48,7 +49,7 @@ sign_messages(struct keyring *keyring, str body, uint64_t count)
         struct signing *signing;
         struct buf fields;
         buf_init(&fields, SIGNING_FIELDS_MAX);
-        must(signing_begin(keyring, S("here.example"), str_from(header), &signing) == OK &&
+        must(signing_begin(keyring, config, S("here.example"), str_from(header), &signing) == OK &&
              signing);
         signing_add(signing, body);
         must(signing_end(signing, SECONDS(1764206400LL), &fields) == OK);
@@ -99,6 +100,7 @@ main(int argc, char **argv)
     size_t rounds = MIN(argument(argc, argv, 3, 9), (uint64_t)ROUNDS_MAX);
     double ours[ROUNDS_MAX], bare[ROUNDS_MAX], ratios[ROUNDS_MAX];
     EVP_PKEY *key = EVP_RSA_gen(2048);
+    struct config *config = config_default();
     struct keyring *keyring;
     struct temp_dir dir;
     char *body = malloc(size + 1);
@@ -115,7 +117,7 @@ main(int argc, char **argv)
     must(keyring_set_state(keyring, S("here.example"), S("rsa"), KEY_ACTIVE, 0, NULL) == OK);
     for (size_t i = 0; i < rounds; i++) {
         bare[i] = sign_bare(key, count);
-        ours[i] = sign_messages(keyring, (str){ body, size }, count);
+        ours[i] = sign_messages(keyring, config, (str){ body, size }, count);
         ratios[i] = ours[i] / bare[i];
     }
     qsort(ours, rounds, sizeof(*ours), compare);
@@ -126,6 +128,7 @@ main(int argc, char **argv)
            (unsigned long long)size, ours[rounds / 2], ours[0], ours[rounds - 1], bare[rounds / 2],
            bare[0], bare[rounds - 1], ratios[rounds / 2], ratios[0], ratios[rounds - 1]);
     keyring_close(keyring);
+    config_unref(config);
     temp_dir_remove(&dir);
     EVP_PKEY_free(key);
     free(body);

@@ -40,6 +40,8 @@ run_new(struct call *call)
         json_put_text(&ask.writer, "algorithm", str_from(call_text(call, "--algorithm")));
     if (call_has(call, "--selector"))
         json_put_text(&ask.writer, "selector", str_from(call_text(call, "--selector")));
+    if (call_has(call, "--force"))
+        json_put_bool(&ask.writer, "force", true);
     return ask_list(&ask, "dkim.new", "outpost.dkim.key/1", new_columns, "nothing was made");
 }
 
@@ -92,6 +94,7 @@ static const struct flag list_flags[] = {
 static const struct flag new_flags[] = {
     { "--algorithm", 0, FLAG_CHOICE, "both|rsa|ed25519", false, "What to make; both, when not given" },
     { "--selector", 0, FLAG_TEXT, "NAME", false, "Its selector; from the day, when not given" },
+    { "--force", 0, FLAG_NONE, NULL, false, "Even if the domain is not one of ours" },
     { 0 },
 };
 

@@ -73,6 +73,8 @@ confine(const struct config *config, struct why *why)
             may_read_beside(paths, &count, names, config->routes[i].fallback_password_file);
         for (size_t i = 0; i < config->source_count; i++)
             may_read_beside(paths, &count, names, config->sources[i].password_file);
+        for (size_t i = 0; i < config->dns_update_count; i++)
+            may_read_beside(paths, &count, names, config->dns_updates[i].key_file);
         e = sandbox_confine_files(paths, count, &active, why);
     }
     free(paths);

@@ -15,9 +15,14 @@ struct config_body {
     unsigned *listen_lines; /* For each block, the line where it begins. */
     unsigned *route_lines;
     unsigned *source_lines;
+    unsigned *dkim_policy_lines;
+    unsigned *dns_update_lines;
     size_t listen_room;
     size_t route_room;
     size_t source_room;
+    size_t dkim_policy_room;
+    size_t dns_update_room;
+    struct config_dkim_policy dkim_policy; /* Where no block says otherwise. */
     struct config_pool *route_pools; /* One for each route, after config_finish(). */
     struct config_pool relay_pool;
     struct config_pool delivery_pool;
@@ -32,6 +37,8 @@ void config_fill(struct config *config, enum section_id section, void *place);
 struct config_listen *config_add_listen(struct config *config, str name, unsigned line);
 struct config_route *config_add_route(struct config *config, str name, unsigned line);
 struct config_source *config_add_source(struct config *config, str name, unsigned line);
+struct config_dkim_policy *config_add_dkim_policy(struct config *config, str name, unsigned line);
+struct config_dns_update *config_add_dns_update(struct config *config, str name, unsigned line);
 
 /* Records a problem; beyond the maximum it is forgotten. */
 void problem_add(struct config_problems *problems, const struct config_problem *problem);
@@ -43,3 +50,5 @@ void problem_addf(struct config_problems *problems, unsigned line, unsigned colu
 void config_finish(struct config *config, struct config_problems *problems);
 /* finish_sources.c: the source blocks, and the pools of them. */
 void config_finish_sources(struct config *config, struct config_problems *problems);
+/* finish_dkim.c: the policies of signing, and the zones that we write. */
+void config_finish_dkim(struct config *config, struct config_problems *problems);

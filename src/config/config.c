@@ -168,6 +168,38 @@ config_add_source(struct config *config, str name, unsigned line)
     return arena_copy(&body->arena, name, &source->name) ? source : NULL;
 }
 
+struct config_dkim_policy *
+config_add_dkim_policy(struct config *config, str name, unsigned line)
+{
+    struct config_body *body = config->body;
+    struct config_dkim_policy *policy;
+
+    if (!grow(&config->dkim_policies, &body->dkim_policy_lines, config->dkim_policy_count,
+              &body->dkim_policy_room, sizeof(*policy)))
+        return NULL;
+    body->dkim_policy_lines[config->dkim_policy_count] = line;
+    policy = &config->dkim_policies[config->dkim_policy_count++];
+    memset(policy, 0, sizeof(*policy));
+    config_fill(config, SECTION_DKIM_POLICY, policy);
+    return arena_copy(&body->arena, name, &policy->name) ? policy : NULL;
+}
+
+struct config_dns_update *
+config_add_dns_update(struct config *config, str name, unsigned line)
+{
+    struct config_body *body = config->body;
+    struct config_dns_update *update;
+
+    if (!grow(&config->dns_updates, &body->dns_update_lines, config->dns_update_count,
+              &body->dns_update_room, sizeof(*update)))
+        return NULL;
+    body->dns_update_lines[config->dns_update_count] = line;
+    update = &config->dns_updates[config->dns_update_count++];
+    memset(update, 0, sizeof(*update));
+    config_fill(config, SECTION_DNS_UPDATE, update);
+    return arena_copy(&body->arena, name, &update->name) ? update : NULL;
+}
+
 struct config *
 config_default(void)
 {
@@ -197,6 +229,10 @@ config_unref(const struct config *config)
     free(config->listeners);
     free(config->routes);
     free(config->sources);
+    free(config->dkim_policies);
+    free(config->dns_updates);
+    free(body->dkim_policy_lines);
+    free(body->dns_update_lines);
     free(body->listen_lines);
     free(body->route_lines);
     free(body->source_lines);

@@ -243,12 +243,44 @@ struct config_limits {
     unsigned system_messages_per_day; /* All accounts together; 0: no limit. */
 };
 
+enum dkim_form_choice {
+    DKIM_FORM_AUTO, /* As in dkim; there: relaxed. */
+    DKIM_FORM_SIMPLE,
+    DKIM_FORM_RELAXED,
+};
+
+/* How one domain signs: RFC 6376. */
+struct config_dkim_policy {
+    str name; /* The domain. */
+    enum dkim_form_choice header;
+    enum dkim_form_choice body;
+    struct config_texts fields;   /* Empty: the usual ones. */
+    struct config_texts oversign; /* Empty: the usual ones; "none" alone: none. */
+    duration expire;              /* x=; 0: none. */
+};
+
+/* A zone that we write ourselves: RFC 2136, RFC 8945. */
+struct config_dns_update {
+    str name;                       /* The zone. */
+    struct config_endpoints server; /* One. */
+    str key_name;
+    str key_file;
+    duration ttl;
+};
+
 /* Signatures on mail that begins its way here: RFC 6376. */
 struct config_dkim {
     bool sign;
     duration settle;  /* How long a new record must have been seen before its key signs. */
     duration overlap; /* How long a retired key's record stays. */
     duration look_every;
+    enum dkim_form_choice header; /* These five hold where no dkim_policy says otherwise. */
+    enum dkim_form_choice body;
+    struct config_texts fields;
+    struct config_texts oversign;
+    duration expire;
+    struct config_endpoints resolvers; /* Must see a record as well. */
+    duration rotate_every;             /* 0: never by itself. */
 };
 
 struct config_store {
@@ -297,6 +329,10 @@ struct config {
     size_t route_count;
     struct config_source *sources;
     size_t source_count;
+    struct config_dkim_policy *dkim_policies;
+    size_t dkim_policy_count;
+    struct config_dns_update *dns_updates;
+    size_t dns_update_count;
 
     struct config_body *body; /* Memory, references, and where each value came from. */
 };
@@ -341,6 +377,11 @@ const char *config_preset_name(enum limit_preset preset);
 const struct config_pool *config_pool_of(const struct config *config,
                                          const struct config_route *route);
 const struct config_source *config_find_source(const struct config *config, str name);
+
+/* How DOMAIN signs: by its own block, that of the nearest domain above it, or as `dkim` says. */
+const struct config_dkim_policy *config_dkim_policy(const struct config *config, str domain);
+/* The zone of ours that DOMAIN is in; NULL when it is none that we write. */
+const struct config_dns_update *config_dns_update(const struct config *config, str domain);
 
 /* A file below the data directory, NUL-terminated: config_data_path(c, path, sizeof path,
  * "control.sock"). False when it does not fit. */

@@ -77,6 +77,16 @@ static const struct error_case errors[] = {
     { "tls { key x; }", 1, 1, "has no certificate", "certificate FILE" },
     { "delivery { retry_min 2h; retry_max 1h; }", 1, 1, "longer than retry_max", "smaller" },
     { "delivery { delay_warning 2d; expire 1d; }", 1, 1, "after the message expired", "shorter" },
+    { "dkim { fields To Subject; }", 1, 1, "From must be signed", "add From" },
+    { "dkim { fields From \"A:b\"; }", 1, 1, "not the name of a header field", "Subject" },
+    { "dkim { fields From Return-Path; }", 1, 1, "must not be signed", "leave it away" },
+    { "dkim { fields From; oversign To; }", 1, 1, "it is not signed", "among the fields" },
+    { "dkim { expire 2d; }", 1, 1, "while their mail still waits", "delivery.expire" },
+    { "\ndkim_policy a.org { fields To; }", 2, 1, "From must be signed", "add From" },
+    { "dkim_policy \"a org\" { }", 1, 1, "is not a domain", "dkim_policy example.org" },
+    { "dkim_policy a.org { }\ndkim_policy a.org { }", 2, 1, "two blocks", "keep one" },
+    { "dns_update a.org { key_name k; key_file f; }", 1, 1, "must name one server", "server" },
+    { "dns_update a.org { server 127.0.0.1:53; }", 1, 1, "has no key", "key_file" },
     { "server { hostname \"a }", 1, 19, "does not end on its line", "closing \"" },
     { "server { hostname \"a\"b; }", 1, 19, "without a blank", "\\\"" },
     { "server { hostname a\x01 b; }", 1, 19, "control character", "delete" },
@@ -168,6 +178,29 @@ values_of_every_type_are_read(void)
     CHECK_STR(c->dns.trust_anchor_file, "/etc/outpost/root.key");
     CHECK_STR(c->dns.trust_anchor.items[0], ". DS 1 2 3");
     CHECK(c->delivery.source.count == 1);
+}
+
+static void
+a_domain_signs_by_the_nearest_policy(void)
+{
+    OWN(config)
+    c = parse("dkim { body simple; expire 10d; }\n"
+              "dkim_policy a.org { header simple; oversign none; }\n"
+              "dkim_policy news.a.org { fields From Date; body relaxed; }\n"
+              "dns_update a.org { server 127.0.0.1:5300; key_name k.a; key_file f; }\n");
+    const struct config_dkim_policy *policy = config_dkim_policy(c, S("else.org"));
+
+    CHECK(policy->header == DKIM_FORM_RELAXED && policy->body == DKIM_FORM_SIMPLE);
+    CHECK(policy->expire == DAYS(10) && !policy->fields.count && !policy->oversign.count);
+    policy = config_dkim_policy(c, S("x.a.org"));
+    CHECK(policy->header == DKIM_FORM_SIMPLE && policy->body == DKIM_FORM_SIMPLE);
+    CHECK(policy->oversign.count == 1 && policy->expire == DAYS(10));
+    policy = config_dkim_policy(c, S("News.a.org"));
+    CHECK(policy->header == DKIM_FORM_RELAXED && policy->body == DKIM_FORM_RELAXED);
+    CHECK(policy->fields.count == 2);
+    CHECK(config_dkim_policy(c, S("aa.org"))->expire == DAYS(10));
+    CHECK(config_dns_update(c, S("x.a.org"))->server.items[0].port == 5300);
+    CHECK(!config_dns_update(c, S("aa.org")) && !config_dns_update(c, S("org")));
 }
 
 static void
@@ -317,6 +350,8 @@ what_is_shown_gives_the_same_again(void)
         "route x.org { to smtp://h:26?tls=require&verify=off; } route y { sender a@b.c; to mx; }"
         "relay { to smtps://u@h; password_file p; } trust { network 10.0.0.0/8; }"
         "dns { stub a.b 127.0.0.1:53; stub c.d 127.0.0.1:54; trust_anchor \"a \\\"b\\\\ c\"; }"
+        "dkim_policy a.org { header simple; fields From Date; oversign none; }"
+        "dns_update a.org { server 127.0.0.1:53; key_name k; key_file f; }"
         "smtp { greeting \"x; { y\"; } log { level debug; }";
 
     for (int all = 0; all < 2; all++) {
@@ -412,6 +447,7 @@ main(void)
     RUN(each_mistake_is_told_with_its_place_and_its_cure);
     RUN(all_mistakes_are_told_at_once);
     RUN(values_of_every_type_are_read);
+    RUN(a_domain_signs_by_the_nearest_policy);
     RUN(an_empty_file_means_the_defaults);
     RUN(with_a_certificate_all_usual_doors_open);
     RUN(a_section_without_label_may_go_on_later);

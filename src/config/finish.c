@@ -312,6 +312,7 @@ config_finish(struct config *config, struct config_problems *problems)
         finish_route(config, i, problems);
     finish_relay(config, problems);
     config_finish_sources(config, problems);
+    config_finish_dkim(config, problems);
     check_pairs(config, problems);
     finish_schedule(config, problems);
 }

@@ -22,6 +22,8 @@ const struct section sections[SECTION_COUNT] = {
     [SECTION_LIMITS]   = { "limits", "How much one account may send, where the directory sets no limit of its own.", false, IN_CONFIG(limits) },
     [SECTION_DELIVERY] = { "delivery", "How mail goes out, and what happens when it cannot.", false, IN_CONFIG(delivery) },
     [SECTION_DKIM]     = { "dkim", "How mail that begins its way here is signed.", false, IN_CONFIG(dkim) },
+    [SECTION_DKIM_POLICY] = { "dkim_policy", "How mail of one domain, and of those below it, is signed; what is not set is as in dkim.  The label is the domain.", true, 0, sizeof(struct config_dkim_policy) },
+    [SECTION_DNS_UPDATE] = { "dns_update", "A zone whose records we write ourselves, by dynamic updates (RFC 2136) signed with a key (TSIG, hmac-sha256).  The label is the zone.", true, 0, sizeof(struct config_dns_update) },
     [SECTION_DNS]      = { "dns", "How names are resolved.", false, IN_CONFIG(dns) },
     [SECTION_STORE]    = { "store", "The spool and the mailboxes.", false, IN_CONFIG(store) },
     [SECTION_EVENTS]   = { "events", "The record that outpost trace reads.", false, IN_CONFIG(events) },
@@ -68,6 +70,10 @@ static const struct option_choice log_levels[] = {
     { "debug", LOG_LEVEL_DEBUG }, { NULL, 0 },
 };
 
+static const struct option_choice dkim_forms[] = {
+    { "auto", DKIM_FORM_AUTO }, { "simple", DKIM_FORM_SIMPLE }, { "relaxed", DKIM_FORM_RELAXED }, { NULL, 0 },
+};
+
 /* One row: section, field, type, default, reload, least, most, choices, what it means. */
 #define ROW(SECTION, section, field, TYPE, standard, RELOAD, min, max, choices, doc)               \
     { SECTION_##SECTION, #field, OPTION_##TYPE, standard, RELOAD_##RELOAD,                         \
@@ -80,6 +86,8 @@ static const struct option_choice log_levels[] = {
 #define LIMITS(...)   ROW(LIMITS, limits, __VA_ARGS__)
 #define DELIVERY(...) ROW(DELIVERY, delivery, __VA_ARGS__)
 #define DKIM(...)     ROW(DKIM, dkim, __VA_ARGS__)
+#define DKIM_POLICY(...) ROW(DKIM_POLICY, dkim_policy, __VA_ARGS__)
+#define DNS_UPDATE(...) ROW(DNS_UPDATE, dns_update, __VA_ARGS__)
 #define SOURCE(...)   ROW(SOURCE, source, __VA_ARGS__)
 #define DNS(...)      ROW(DNS, dns, __VA_ARGS__)
 #define STORE(...)    ROW(STORE, store, __VA_ARGS__)
@@ -211,6 +219,24 @@ const struct option options[] = {
     DKIM(settle, DURATION, "15m", LIVE, 0, DAYS(7), NULL, "How long the record of a new key must have been seen in the DNS before the key signs."),
     DKIM(overlap, DURATION, "7d", LIVE, 0, DAYS(90), NULL, "How long the key of a rotation before stays valid for what it signed; afterwards it is revoked."),
     DKIM(look_every, DURATION, "5m", LIVE, SECONDS(1), DAYS(1), NULL, "How often the DNS is asked for the records of new keys."),
+
+    DKIM(header, ENUM, "relaxed", LIVE, 0, 0, dkim_forms, "How header fields are made canonical before they are signed: relaxed bears other folding on the way, simple bears nothing; auto is relaxed."),
+    DKIM(body, ENUM, "relaxed", LIVE, 0, 0, dkim_forms, "The same for the body."),
+    DKIM(fields, TEXTS, "", LIVE, 0, 0, NULL, "Names of the header fields that are signed, From among them; the usual ones when not set."),
+    DKIM(oversign, TEXTS, "", LIVE, 0, 0, NULL, "Those of the fields that nobody shall add to: each is signed once more than it occurs.  none for none; the usual ones when not set."),
+    DKIM(expire, DURATION, "0s", LIVE, 0, DAYS(365), NULL, "How long a signature is valid (x=); 0s for ever.  It must be longer than delivery.expire."),
+    DKIM(resolvers, ENDPOINTS, "", LIVE, 0, 0, NULL, "Resolvers, as ADDRESS:PORT, that must see a new record as well before its key signs."),
+    DKIM(rotate_every, DURATION, "0s", LIVE, 0, DAYS(3650), NULL, "How old the keys of a domain become before they are rotated; 0s for never by itself.  Needs dns_update for its zone."),
+    DKIM_POLICY(header, ENUM, "auto", LIVE, 0, 0, dkim_forms, "How header fields are made canonical; auto is as in dkim."),
+    DKIM_POLICY(body, ENUM, "auto", LIVE, 0, 0, dkim_forms, "The same for the body."),
+    DKIM_POLICY(fields, TEXTS, "", LIVE, 0, 0, NULL, "Names of the header fields that are signed, From among them."),
+    DKIM_POLICY(oversign, TEXTS, "", LIVE, 0, 0, NULL, "Those of the fields that nobody shall add to; none for none."),
+    DKIM_POLICY(expire, DURATION, "0s", LIVE, 0, DAYS(365), NULL, "How long a signature is valid (x=); 0s as in dkim."),
+
+    DNS_UPDATE(server, ENDPOINTS, "", LIVE, 0, 0, NULL, "ADDRESS:PORT of the zone's primary server."),
+    DNS_UPDATE(key_name, HOSTNAME, "", LIVE, 0, 0, NULL, "The name by which the server knows the key."),
+    DNS_UPDATE(key_file, PATH, "", LIVE, 0, 0, NULL, "The file, readable by the server's user alone (0600), whose first line is the key in base64."),
+    DNS_UPDATE(ttl, DURATION, "5m", LIVE, SECONDS(1), DAYS(7), NULL, "The TTL of records that we write."),
 
     DNS(forwarders, ENDPOINTS, "", RESTART, 0, 0, NULL, "Resolvers to ask, as ADDRESS:PORT; without them the roots are asked."),
     DNS(stub, STUBS, "", RESTART, 0, 0, NULL, "ZONE ADDRESS:PORT: a zone that is asked at a server of its own."),

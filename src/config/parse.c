@@ -269,6 +269,9 @@ open_place(struct parser *p, const struct token *name, str label)
     }
     place = id == SECTION_LISTEN  ? (void *)config_add_listen(p->config, label, name->line)
             : id == SECTION_ROUTE ? (void *)config_add_route(p->config, label, name->line)
+            : id == SECTION_DKIM_POLICY
+                ? (void *)config_add_dkim_policy(p->config, label, name->line)
+            : id == SECTION_DNS_UPDATE ? (void *)config_add_dns_update(p->config, label, name->line)
                                   : (void *)config_add_source(p->config, label, name->line);
     p->seen = arena_new_array(&p->config->body->arena, unsigned, option_count);
     if (!place || !p->seen)

@@ -77,6 +77,8 @@ config_show(const struct config *config, bool all, struct buf *out)
         enum section_id id = (enum section_id)i;
         struct config_listen empty = { 0 };
         struct config_source no_source = { 0 };
+        struct config_dkim_policy no_policy = { 0 };
+        struct config_dns_update no_update = { 0 };
 
         for (size_t k = 0; id == SECTION_LISTEN && k < config->listener_count; k++)
             show_block(id, config->listeners[k].name, &config->listeners[k], &empty, NULL, true,
@@ -86,6 +88,12 @@ config_show(const struct config *config, bool all, struct buf *out)
         for (size_t k = 0; id == SECTION_SOURCE && k < config->source_count; k++)
             show_block(id, config->sources[k].name, &config->sources[k], &no_source, NULL, all,
                        out);
+        for (size_t k = 0; id == SECTION_DKIM_POLICY && k < config->dkim_policy_count; k++)
+            show_block(id, config->dkim_policies[k].name, &config->dkim_policies[k], &no_policy,
+                       NULL, all, out);
+        for (size_t k = 0; id == SECTION_DNS_UPDATE && k < config->dns_update_count; k++)
+            show_block(id, config->dns_updates[k].name, &config->dns_updates[k], &no_update, NULL,
+                       all, out);
         if (id == SECTION_RELAY && config->relay.to.kind != RELAY_NONE)
             show_route(id, &config->relay, standard, all, out);
         if (!sections[i].repeated && id != SECTION_RELAY)
@@ -133,6 +141,8 @@ config_check_files(const struct config *config, struct config_problems *problems
         check_file(config->routes[i].password_file, "the password of a route", problems);
     for (size_t i = 0; i < config->source_count; i++)
         check_file(config->sources[i].password_file, "the password of a source", problems);
+    for (size_t i = 0; i < config->dns_update_count; i++)
+        check_file(config->dns_updates[i].key_file, "the key of a dns_update", problems);
     check_file(config->server.data_dir, "the data directory", problems);
 }
 

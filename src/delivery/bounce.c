@@ -169,6 +169,7 @@ header_size_of(str message)
 /* RSA takes a millisecond, which is not the loop's to give. */
 struct signature {
     struct keyring *keyring;
+    const struct config *config;
     str message;
     struct buf *fields;
     enum err result;
@@ -179,17 +180,17 @@ make_signature(void *arg)
 {
     struct signature *signature = arg;
 
-    signature->result =
-        signing_message(signature->keyring, signature->message, clock_now(), signature->fields);
+    signature->result = signing_message(signature->keyring, signature->config, signature->message,
+                                        clock_now(), signature->fields);
 }
 
 /* A report that cannot be signed goes without: it is awaited. */
 WAITS static void
 sign(struct queue *queue, const struct config *config, str message, struct buf *fields)
 {
-    struct signature signature = { queue->keyring, message, fields, OK };
+    struct signature signature = { queue->keyring, config, message, fields, OK };
 
-    if (!queue->keyring || !config->dkim.sign)
+    if (!queue->keyring)
         return;
     offload(make_signature, &signature);
     if (signature.result)

@@ -11,6 +11,7 @@
 #include "intake/transaction.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
+#include "runtime/wait.h"
 #include "trust/signing.h"
 
 enum {
@@ -39,29 +40,44 @@ gate_begin_signature(struct intake *intake, struct verdict *verdict)
     arena_init(&arena, AUTHORS_MEMORY_MAX);
     e = signing_domain(section, &arena, &domain);
     if (!e)
-        e = signing_begin(intake->services->keyring, domain, section, &intake->signing);
+        e = signing_begin(intake->services->keyring, intake->config, domain, section,
+                          &intake->signing);
     arena_done(&arena);
     return e;
 }
 
-/* A message that cannot be signed goes unsigned: its receivers judge it, not we. */
+struct signing_off {
+    struct signing *signing;
+    struct buf fields;
+    enum err result;
+};
+
+static void
+end_signing(void *arg)
+{
+    struct signing_off *off = arg;
+
+    off->result = signing_end(off->signing, clock_now(), &off->fields);
+}
+
+/* RSA takes a millisecond, which is not the loop's to give.
+ * A message that cannot be signed goes unsigned: its receivers judge it, not we. */
 enum err
 gate_sign(struct intake *intake, struct verdict *verdict)
 {
-    struct buf fields;
+    struct signing_off off = { .signing = intake->signing };
     bool kept = true;
-    enum err e;
 
     (void)verdict;
     if (!intake->signing)
         return OK;
-    buf_init(&fields, SIGNING_FIELDS_MAX);
-    e = signing_end(intake->signing, clock_now(), &fields);
-    if (e)
+    buf_init(&off.fields, SIGNING_FIELDS_MAX);
+    offload(end_signing, &off);
+    if (off.result)
         log_warning("a message was not signed (%.*s): %s", STR_ARG(signing_name(intake->signing)),
-                    err_name(e));
+                    err_name(off.result));
     else
-        kept = arena_copy(&intake->arena, buf_str(&fields), &intake->envelope.prefix);
-    buf_done(&fields);
+        kept = arena_copy(&intake->arena, buf_str(&off.fields), &intake->envelope.prefix);
+    buf_done(&off.fields);
     return kept ? OK : ERR_LIMIT;
 }

@@ -212,6 +212,26 @@ show_new(struct control_call *call, str domain)
     return e;
 }
 
+/* Keys of others' domains would be of no use: nobody publishes their records. */
+static enum err
+need_own_domain(struct control_call *call, str domain)
+{
+    str above = domain, label;
+
+    do {
+        if (accounts_has_domain(call->context->accounts, above))
+            return OK;
+    } while (str_split(above, '.', &label, &above));
+    if (json_get_bool(call->args, "force")) {
+        control_say(call, "%.*s is not one of our domains: its keys sign only what is sent in its name",
+                    STR_ARG(domain));
+        return OK;
+    }
+    return control_fail(call, ERR_NOT_FOUND, "no_such_domain",
+                        "'outpost domain add' makes it ours; --force makes the keys all the same",
+                        "%.*s is not one of our domains", STR_ARG(domain));
+}
+
 WAITS static enum err
 dkim_new(struct control_call *call)
 {
@@ -222,6 +242,8 @@ dkim_new(struct control_call *call)
     str domain;
     enum err e = control_need_domain(call, &domain);
 
+    if (!e)
+        e = need_own_domain(call, domain);
     if (e)
         return e;
     if (makes_both && selector.len)
@@ -342,7 +364,7 @@ dkim_rm(struct control_call *call)
 const struct control_command control_dkim[] = {
     /* name             what it does      needs                         arguments */
     { "dkim.list",      dkim_list,        CONTROL_NEEDS_ACCOUNTS }, /* domain offline */
-    { "dkim.new",       dkim_new,         CONTROL_NEEDS_ACCOUNTS }, /* domain algorithm selector dry_run */
+    { "dkim.new",       dkim_new,         CONTROL_NEEDS_ACCOUNTS }, /* domain algorithm selector force dry_run */
     { "dkim.sign",      dkim_sign_now,    CONTROL_NEEDS_ACCOUNTS }, /* domain selector force dry_run */
     { "dkim.retire",    dkim_retire,      CONTROL_NEEDS_ACCOUNTS }, /* domain selector dry_run reason */
     { "dkim.revoke",    dkim_revoke,      CONTROL_NEEDS_ACCOUNTS }, /* domain selector dry_run reason */

@@ -17,6 +17,16 @@ dkim_canon_init(struct dkim_canon *canon, enum dkim_form form)
 }
 
 void
+dkim_canon_copy(struct dkim_canon *canon, const struct dkim_canon *from)
+{
+    canon->form = from->form;
+    canon->staged_len = from->staged_len;
+    memcpy(canon->staged, from->staged, from->staged_len);
+    canon->digest = EVP_MD_CTX_new();
+    must(canon->digest && EVP_MD_CTX_copy_ex(canon->digest, from->digest) == 1);
+}
+
+void
 dkim_canon_done(struct dkim_canon *canon)
 {
     EVP_MD_CTX_free(canon->digest);

@@ -20,6 +20,8 @@ struct dkim_canon {
 };
 
 void dkim_canon_init(struct dkim_canon *canon, enum dkim_form form);
+/* Goes on from where FROM stands, which stays as it is. */
+void dkim_canon_copy(struct dkim_canon *canon, const struct dkim_canon *from);
 void dkim_canon_done(struct dkim_canon *canon); /* A zeroed one is fine. */
 void dkim_canon_field(struct dkim_canon *canon, const struct header_field *field);
 /* The signature's own field, WRITTEN up to its b= or with what follows that; without its line end. */

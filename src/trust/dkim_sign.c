@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* dkim_sign.c: one signature.  RFC 6376 3.5 to 3.7 and 5.
  *
- * The list of signed fields is made first (h=), then the field is written with an empty b=, the signed
- * fields and it are hashed in canonical form, and b= is filled.  Start reading at dkim_sign().
+ * The signed fields are found in one walk, listed (h=) and hashed in canonical form, once for all
+ * keys; then each key's field is written with an empty b=, hashed behind them, and b= is filled.
+ * Start reading at dkim_section_new() and dkim_sign_section().
  */
 #include "trust/dkim_sign.h"
 
@@ -11,6 +12,7 @@
 #include "trust/dkim_key.h"
 
 #include <openssl/rsa.h>
+#include <stdlib.h>
 
 enum { SIGNED_FIELDS_MAX = 100, SIGNATURE_MAX = 1024, FOLD_AT = 72 };
 
@@ -27,81 +29,117 @@ static const str usual_oversigned[] = {
     { "Content-Type", 12 },
 };
 
-/* Which instance of a name is signed next: from the bottom up.  RFC 6376 5.4.2. */
-static bool
-find_from_bottom(str header, str name, size_t skip, struct header_field *found)
-{
-    struct header_field field;
-    str rest = header;
-    size_t count = 0;
-
-    while (header_next(&rest, &field))
-        count += header_is(&field, name);
-    if (count <= skip)
-        return false;
-    rest = header;
-    for (size_t at = 0; header_next(&rest, &field);)
-        if (header_is(&field, name) && at++ == count - skip - 1) {
-            *found = field;
-            return true;
-        }
-    return false;
-}
-
-/* The names for h=, each as often as it is signed. */
-struct names {
-    str items[SIGNED_FIELDS_MAX];
+/* The fields that are signed, in the order of h=, and the hash of them, which is the same for all
+ * signatures of a message. */
+struct dkim_section {
+    str names[SIGNED_FIELDS_MAX];
     size_t count;
+    struct dkim_canon canon;
+    /* Those that occur, in the order of the message, and which of the names each has. */
+    struct header_field found[SIGNED_FIELDS_MAX];
+    size_t found_name[SIGNED_FIELDS_MAX];
+    size_t found_count;
 };
 
+/* The index of NAME in LIST, or COUNT. */
 static size_t
-occurrences(str header, str name)
+index_of(const str *list, size_t count, str name)
+{
+    size_t i = 0;
+
+    while (i < count && !(list[i].len == name.len && str_eq_nocase(list[i], name)))
+        i++;
+    return i;
+}
+
+/* One walk, however long the header is. */
+static enum err
+find_fields(struct dkim_section *section, const str *fields, size_t count, str header)
 {
     struct header_field field;
-    size_t count = 0;
 
-    while (header_next(&header, &field))
-        count += header_is(&field, name);
-    return count;
+    while (header_next(&header, &field)) {
+        size_t i = index_of(fields, count, field.name);
+        if (i == count)
+            continue;
+        if (section->found_count == SIGNED_FIELDS_MAX)
+            return ERR_LIMIT;
+        section->found_name[section->found_count] = i;
+        section->found[section->found_count++] = field;
+    }
+    return OK;
 }
 
 static bool
-add_names(struct names *names, str name, size_t times)
+add_name(struct dkim_section *section, str name)
 {
-    for (; times; times--) {
-        if (names->count == COUNT_OF(names->items))
-            return false;
-        names->items[names->count++] = name;
-    }
+    if (section->count == SIGNED_FIELDS_MAX)
+        return false;
+    section->names[section->count++] = name;
     return true;
 }
 
-static bool
-holds_name(const str *list, size_t count, str name)
-{
-    for (size_t i = 0; i < count; i++)
-        if (str_eq_nocase(list[i], name))
-            return true;
-    return false;
-}
-
+/* From the bottom up (RFC 6376 5.4.2); once more for a field that nobody shall add. */
 static enum err
-choose_names(const struct dkim_options *options, str header, struct names *names)
+choose_fields(struct dkim_section *section, const struct dkim_options *options, const str *fields,
+              size_t count)
 {
-    const str *fields = options->fields ? options->fields : usual_fields;
-    size_t count = options->fields ? options->field_count : COUNT_OF(usual_fields);
     const str *over = options->oversigned ? options->oversigned : usual_oversigned;
     size_t over_count =
         options->oversigned ? options->oversigned_count : COUNT_OF(usual_oversigned);
 
-    if (!occurrences(header, S("From")) || !holds_name(fields, count, S("From")))
-        return ERR_SYNTAX;
     for (size_t i = 0; i < count; i++) {
-        size_t times = occurrences(header, fields[i]) + holds_name(over, over_count, fields[i]);
-        if (!add_names(names, fields[i], times))
+        if (index_of(fields, count, fields[i]) < i)
+            continue;
+        for (size_t k = section->found_count; k-- > 0;) {
+            if (section->found_name[k] != i)
+                continue;
+            if (!add_name(section, fields[i]))
+                return ERR_LIMIT;
+            dkim_canon_field(&section->canon, &section->found[k]);
+        }
+        if (index_of(over, over_count, fields[i]) < over_count && !add_name(section, fields[i]))
             return ERR_LIMIT;
     }
     return OK;
+}
+
+enum err
+dkim_section_new(const struct dkim_options *options, str header, struct dkim_section **result)
+{
+    const str *fields = options->fields ? options->fields : usual_fields;
+    size_t count = options->fields ? options->field_count : COUNT_OF(usual_fields);
+    size_t from = index_of(fields, count, S("From"));
+    struct dkim_section *section = malloc(sizeof(*section));
+    bool has_from = false;
+    enum err e;
+
+    if (!section)
+        return ERR_LIMIT;
+    section->count = section->found_count = 0;
+    dkim_canon_init(&section->canon, options->header);
+    e = find_fields(section, fields, count, header);
+    for (size_t i = 0; i < section->found_count; i++)
+        has_from = has_from || section->found_name[i] == from;
+    if (!e && !has_from)
+        e = ERR_SYNTAX;
+    if (!e)
+        e = choose_fields(section, options, fields, count);
+    if (e) {
+        dkim_section_free(section);
+        return e;
+    }
+    *result = section;
+    return OK;
+}
+
+void
+dkim_section_free(struct dkim_section *section)
+{
+    if (!section)
+        return;
+    dkim_canon_done(&section->canon);
+    free(section);
 }
 
 /* Adds WORD; a new line is begun where it would be too long. */
@@ -134,7 +172,7 @@ add_base64_folding(struct buf *field, size_t *column, str bytes)
 
 static void
 write_tags(const struct dkim_key *key, const struct dkim_options *options,
-           const struct names *names, const uint8_t body_hash[DKIM_HASH_SIZE], struct buf *field)
+           const struct dkim_section *section, const uint8_t body_hash[DKIM_HASH_SIZE], struct buf *field)
 {
     static const char *const forms[] = { [DKIM_SIMPLE] = "simple", [DKIM_RELAXED] = "relaxed" };
     size_t column = 8;
@@ -149,27 +187,14 @@ write_tags(const struct dkim_key *key, const struct dkim_options *options,
     if (options->signed_at || options->expires_at)
         buf_add(field, S("\r\n\t"));
     add_folding(field, &column, S("h="));
-    for (size_t i = 0; i < names->count; i++) {
-        add_folding(field, &column, names->items[i]);
-        add_folding(field, &column, i + 1 < names->count ? S(":") : S(";"));
+    for (size_t i = 0; i < section->count; i++) {
+        add_folding(field, &column, section->names[i]);
+        add_folding(field, &column, i + 1 < section->count ? S(":") : S(";"));
     }
     buf_add(field, S("\r\n\tbh="));
     column = 11;
     add_base64_folding(field, &column, (str){ (const char *)body_hash, DKIM_HASH_SIZE });
     buf_add(field, S(";\r\n\tb="));
-}
-
-static void
-feed_signed_fields(struct dkim_canon *canon, str header, const struct names *names)
-{
-    for (size_t i = 0; i < names->count; i++) {
-        struct header_field field;
-        size_t before = 0;
-        for (size_t j = 0; j < i; j++)
-            before += str_eq_nocase(names->items[j], names->items[i]);
-        if (find_from_bottom(header, names->items[i], before, &field))
-            dkim_canon_field(canon, &field);
-    }
 }
 
 static enum err
@@ -198,24 +223,20 @@ make_signature(const struct dkim_key *key, const uint8_t hash[DKIM_HASH_SIZE],
 }
 
 enum err
-dkim_sign(const struct dkim_key *key, const struct dkim_options *options, str header,
-          const uint8_t body_hash[DKIM_HASH_SIZE], struct buf *field)
+dkim_sign_section(const struct dkim_key *key, const struct dkim_options *options,
+                  const struct dkim_section *section, const uint8_t body_hash[DKIM_HASH_SIZE],
+                  struct buf *field)
 {
     struct dkim_canon canon;
-    struct names names = { .count = 0 };
     unsigned char signature[SIGNATURE_MAX];
     uint8_t hash[DKIM_HASH_SIZE];
     size_t start = field->len, size, column = 10;
     enum err e;
 
-    e = choose_names(options, header, &names);
-    if (e)
-        return e;
-    write_tags(key, options, &names, body_hash, field);
+    write_tags(key, options, section, body_hash, field);
     if (!buf_ok(field))
         return ERR_LIMIT;
-    dkim_canon_init(&canon, options->header);
-    feed_signed_fields(&canon, header, &names);
+    dkim_canon_copy(&canon, &section->canon);
     dkim_canon_last(&canon, str_skip(buf_str(field), start));
     dkim_canon_end(&canon, hash);
     dkim_canon_done(&canon);
@@ -225,4 +246,18 @@ dkim_sign(const struct dkim_key *key, const struct dkim_options *options, str he
     add_base64_folding(field, &column, (str){ (const char *)signature, size });
     buf_add(field, S("\r\n"));
     return buf_ok(field) ? OK : ERR_LIMIT;
+}
+
+enum err
+dkim_sign(const struct dkim_key *key, const struct dkim_options *options, str header,
+          const uint8_t body_hash[DKIM_HASH_SIZE], struct buf *field)
+{
+    struct dkim_section *section;
+    enum err e = dkim_section_new(options, header, &section);
+
+    if (e)
+        return e;
+    e = dkim_sign_section(key, options, section, body_hash, field);
+    dkim_section_free(section);
+    return e;
 }

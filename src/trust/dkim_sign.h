@@ -66,6 +66,19 @@ struct dkim_options {
     size_t oversigned_count;
 };
 
+/* The fields of a message that are signed, chosen and hashed: for all signatures of it that differ
+ * in nothing but their keys.  ERR_SYNTAX when HEADER, the section as it will leave, without or with
+ * its empty line, has no From, or From is not among the fields; ERR_LIMIT when it repeats too many.
+ * The section holds no view of HEADER, but of the names in OPTIONS. */
+struct dkim_section;
+enum err dkim_section_new(const struct dkim_options *options, str header,
+                          struct dkim_section **section);
+void dkim_section_free(struct dkim_section *section); /* NULL is fine. */
+/* As dkim_sign(). */
+enum err dkim_sign_section(const struct dkim_key *key, const struct dkim_options *options,
+                           const struct dkim_section *section,
+                           const uint8_t body_hash[DKIM_HASH_SIZE], struct buf *field);
+
 /* Appends one "DKIM-Signature: ..." field, folded, with its CRLF.  HEADER is the section as it will leave, without
  * or with its empty line.  ERR_SYNTAX when it has no From; ERR_LIMIT; ERR_IO when OpenSSL fails. */
 enum err dkim_sign(const struct dkim_key *key, const struct dkim_options *options, str header,

@@ -13,6 +13,7 @@
 #include "base/instant.h"
 #include "base/str.h"
 
+struct config;
 struct keyring;
 struct signing;
 
@@ -26,14 +27,16 @@ enum {
 enum err signing_domain(str section, struct arena *arena, str *domain);
 
 /* For a message from FROM_DOMAIN (of its From field, A-labels, lower case) whose header section,
- * with its empty line, is HEADER, as it will leave; copied.  NULL in *SIGNING when no key signs for
- * this domain: the other calls take that.  ERR_LIMIT. */
-enum err signing_begin(struct keyring *keyring, str from_domain, str header,
-                       struct signing **signing);
+ * with its empty line, is HEADER, as it will leave; copied.  It is signed as CONFIG, of which a
+ * reference is kept, wants of that domain.  NULL in *SIGNING when no key signs for it: the other
+ * calls take that.  ERR_LIMIT. */
+enum err signing_begin(struct keyring *keyring, const struct config *config, str from_domain,
+                       str header, struct signing **signing);
 /* The body, in any pieces. */
 void signing_add(struct signing *signing, str bytes);
 /* Appends the DKIM-Signature fields to FIELDS.  ERR_LIMIT when the section repeats more fields than
- * a signature can name; ERR_SYNTAX when there is no From.  FIELDS is unchanged then. */
+ * a signature can name; ERR_SYNTAX when there is no From.  FIELDS is unchanged then.  Blocks for a
+ * millisecond: offload() it. */
 enum err signing_end(struct signing *signing, instant now, struct buf *fields);
 /* Which key it is made with: "d=example.org s=2026a", for records; empty for NULL. */
 str signing_name(const struct signing *signing);
@@ -41,6 +44,7 @@ void signing_free(struct signing *signing); /* NULL is fine. */
 
 /* The signatures of MESSAGE, whole and with CRLF, by the domain of its author, appended to FIELDS:
  * for what is written here (a report of delivery).  They stand before it, as its envelope's prefix.
- * None when no key signs for that domain.  Blocks for a millisecond: offload() it.  Errors as of
- * signing_begin() and signing_end(); FIELDS is unchanged then. */
-enum err signing_message(struct keyring *keyring, str message, instant now, struct buf *fields);
+ * None when no key signs for that domain, or CONFIG has signing off.  Blocks for a millisecond:
+ * offload() it.  Errors as of signing_begin() and signing_end(); FIELDS is unchanged then. */
+enum err signing_message(struct keyring *keyring, const struct config *config, str message,
+                         instant now, struct buf *fields);

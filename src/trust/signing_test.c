@@ -2,6 +2,7 @@
 /* signing_test.c: what is signed, and by how many. */
 #include "trust/signing.h"
 
+#include "config/config.h"
 #include "store/temp_dir.h"
 #include "trust/keyring.h"
 
@@ -9,18 +10,30 @@
 
 static struct temp_dir dir;
 static struct keyring *keyring;
+static struct config *config;
 
 static void
 begin(void)
 {
     temp_dir_make(&dir);
     must(keyring_open(dir.path, &keyring, NULL) == OK);
+    config = config_default();
+}
+
+static void
+configure(const char *text)
+{
+    struct config_problems problems = { 0 };
+
+    config_unref(config);
+    must(config_parse(str_from(text), "outpost.conf", &config, &problems) == OK);
 }
 
 static void
 end(void)
 {
     keyring_close(take(keyring));
+    config_unref(take(config));
     temp_dir_remove(&dir);
 }
 
@@ -58,7 +71,7 @@ rsa_and_ed25519_sign_together(void)
     add_active("ed", "ed25519");
     add_active("rs", "rsa");
     buf_init(&fields, SIGNING_FIELDS_MAX);
-    CHECK(signing_begin(keyring, S("example.org"), str_from(header), &signing) == OK);
+    CHECK(signing_begin(keyring, config, S("example.org"), str_from(header), &signing) == OK);
     CHECK_STR(signing_name(signing), "d=example.org s=ed");
     signing_add(signing, S("Hello\r\n"));
     CHECK(signing_end(signing, SECONDS(1764201600LL), &fields) == OK);
@@ -78,7 +91,7 @@ without_a_key_nothing_is_done(void)
 
     begin();
     buf_init(&fields, SIGNING_FIELDS_MAX);
-    CHECK(signing_begin(keyring, S("example.org"), str_from(header), &signing) == OK);
+    CHECK(signing_begin(keyring, config, S("example.org"), str_from(header), &signing) == OK);
     CHECK(!signing);
     signing_add(signing, S("Hello\r\n"));
     CHECK(signing_end(signing, 0, &fields) == OK && fields.len == 0);
@@ -101,11 +114,42 @@ a_section_that_cannot_be_named_is_not_half_signed(void)
         buf_add(&section, S("References: <a@b>\r\n"));
     buf_add(&section, S("\r\n"));
     buf_init(&fields, SIGNING_FIELDS_MAX);
-    CHECK(signing_begin(keyring, S("example.org"), buf_str(&section), &signing) == OK);
+    CHECK(signing_begin(keyring, config, S("example.org"), buf_str(&section), &signing) == OK);
     CHECK(signing_end(signing, 0, &fields) == ERR_LIMIT);
     CHECK(fields.len == 0);
     signing_free(signing);
     buf_done(&section);
+    buf_done(&fields);
+    end();
+}
+
+static void
+the_policy_of_a_domain_is_obeyed(void)
+{
+    struct signing *signing;
+    struct buf fields;
+
+    begin();
+    configure("dkim_policy example.org { header simple; body simple; fields From SUBJECT From Cc;"
+              "  oversign Subject; expire 20d; }");
+    add_active("ed", "ed25519");
+    buf_init(&fields, SIGNING_FIELDS_MAX);
+    CHECK(signing_begin(keyring, config, S("example.org"), str_from(header), &signing) == OK);
+    signing_add(signing, S("Hello\r\n"));
+    CHECK(signing_end(signing, SECONDS(1764201600LL), &fields) == OK);
+    CHECK(count_of(buf_str(&fields), "c=simple/simple;") == 1);
+    CHECK(count_of(buf_str(&fields), "t=1764201600; x=1765929600;") == 1);
+    CHECK(count_of(buf_str(&fields), "h=From:SUBJECT:SUBJECT;") == 1);
+    signing_free(signing);
+    configure("dkim { oversign none; fields From; }");
+    fields.len = 0;
+    CHECK(signing_message(keyring, config, S("From: a@example.org\r\nFrom: b@x\r\n\r\n"), 0,
+                          &fields) == OK);
+    CHECK(count_of(buf_str(&fields), "h=From:From;") == 1);
+    configure("dkim { sign off; }");
+    fields.len = 0;
+    CHECK(signing_message(keyring, config, S("From: a@example.org\r\n\r\n"), 0, &fields) == OK);
+    CHECK(fields.len == 0);
     buf_done(&fields);
     end();
 }
@@ -120,13 +164,13 @@ a_whole_message_is_signed_by_the_domain_of_its_author(void)
     begin();
     add_active("ed", "ed25519");
     buf_init(&fields, SIGNING_FIELDS_MAX);
-    CHECK(signing_message(keyring, str_from(message), SECONDS(1764201600LL), &fields) == OK);
+    CHECK(signing_message(keyring, config, str_from(message), SECONDS(1764201600LL), &fields) == OK);
     CHECK(count_of(buf_str(&fields), "d=example.org; s=ed;") == 1);
     fields.len = 0;
-    CHECK(signing_message(keyring, S("From: ann@else.example\r\n\r\nx\r\n"), 0, &fields) == OK);
-    CHECK(signing_message(keyring, S("From: \r\n\r\nx\r\n"), 0, &fields) == OK);
-    CHECK(signing_message(keyring, S("no header section"), 0, &fields) == OK);
-    CHECK(signing_message(keyring, S(""), 0, &fields) == OK);
+    CHECK(signing_message(keyring, config, S("From: ann@else.example\r\n\r\nx\r\n"), 0, &fields) == OK);
+    CHECK(signing_message(keyring, config, S("From: \r\n\r\nx\r\n"), 0, &fields) == OK);
+    CHECK(signing_message(keyring, config, S("no header section"), 0, &fields) == OK);
+    CHECK(signing_message(keyring, config, S(""), 0, &fields) == OK);
     CHECK(fields.len == 0);
     buf_done(&fields);
     end();
@@ -138,6 +182,7 @@ main(void)
     RUN(rsa_and_ed25519_sign_together);
     RUN(without_a_key_nothing_is_done);
     RUN(a_section_that_cannot_be_named_is_not_half_signed);
+    RUN(the_policy_of_a_domain_is_obeyed);
     RUN(a_whole_message_is_signed_by_the_domain_of_its_author);
     return check_end();
 }

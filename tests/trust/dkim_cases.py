@@ -41,14 +41,15 @@ def send(server, content, options=()):
 class Signed:
     """A server that signs and a sink that keeps what it sent, by shape."""
 
-    def __init__(self):
+    def __init__(self, policy="", shapes=SHAPES):
         self.dir = tempfile.mkdtemp(prefix="trust-")
         self.sink = Sink(capabilities=("PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE 99999999"))
         self.server = Outpost(BINARY, setup=["--trust", "127.0.0.0/8", "--relay", f"smtp://127.0.0.1:{self.sink.port}"])
+        self.server.append_config(policy)
         self.server.start()
         self.records = make_keys(self.server)
         self.paths = {}
-        for name, content in SHAPES.items():
+        for name, content in shapes.items():
             self.add(name, content, ["BODY=8BITMIME"])
         self.add("SMTPUTF8", "From: J\u00f6rg <j\u00f6rg@here.example>\r\nSubject: \u00fc\r\n\r\n\u00fc\r\n".encode(),
                  ["BODY=8BITMIME", "SMTPUTF8"])
@@ -148,6 +149,27 @@ def rspamd_verifies(signed):
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def a_policy_signs_in_each_canonical_form():
+    """Three of the four pairs; the usual one is that of the cases before."""
+    shapes = {name: content for name, content in SHAPES.items() if name != "25 MiB"}
+    for pair in ("simple/simple", "simple/relaxed", "relaxed/simple"):
+        header, body = pair.split("/")
+        signed = Signed(f"dkim_policy {ZONE} {{ header {header}; body {body}; fields From To Subject Date Message-ID List-Unsubscribe;\n"
+                        "  oversign From Subject; expire 30d; }", shapes)
+        try:
+            with open(signed.paths["plain"], "rb") as f:
+                text = f.read().decode().replace("\r\n\t", " ")
+            assert text.count(f"c={pair};") == 2 and text.count(" x=") == 2, text[:1500]
+            assert text.count("h=From:From:To:Subject:Subject:Date:Message-ID;") == 2, text[:1500]
+            dkimpy_verifies(signed)
+            if header == "simple":
+                del signed.paths["blanks"]  # OpenDKIM's test mode does not keep the blanks behind the colon.
+            opendkim_verifies(signed)
+            rspamd_verifies(signed)
+        finally:
+            signed.close()
+
+
 # The life of a key -------------------------------------------------------------------------------------
 
 def selectors_that_sign(sink):
@@ -204,6 +226,20 @@ def a_key_signs_once_it_is_seen_and_rotates():
         names.close()
 
 
+def keys_are_made_for_our_own_domains():
+    server = Outpost(BINARY)
+    server.start()
+    try:
+        refused = server.run("dkim", "new", "else.example", check=False)
+        assert refused.returncode not in (0, 64) and "not one of our domains" in refused.stderr, refused.stderr
+        assert server.rows("dkim", "list", "--no-dns") == []
+        server.run("dkim", "new", f"shop.{ZONE}", "--algorithm", "ed25519")
+        server.run("dkim", "new", "else.example", "--algorithm", "ed25519", "--force")
+        assert len(server.rows("dkim", "list", "--no-dns")) == 2
+    finally:
+        server.close()
+
+
 def every_step_of_a_rotation_can_be_undone():
     names, sink = Knot(ZONE), Sink()
     server = Outpost(BINARY, setup=["--trust", "127.0.0.0/8", "--relay", f"smtp://127.0.0.1:{sink.port}"])
@@ -237,5 +273,6 @@ def run(cases, binary):
             cases.run(case.__name__.replace("_", " "), case, signed)
     finally:
         signed.close()
-    for case in (a_key_signs_once_it_is_seen_and_rotates, every_step_of_a_rotation_can_be_undone):
+    for case in (a_policy_signs_in_each_canonical_form, keys_are_made_for_our_own_domains,
+                 a_key_signs_once_it_is_seen_and_rotates, every_step_of_a_rotation_can_be_undone):
         cases.run(case.__name__.replace("_", " "), case)
