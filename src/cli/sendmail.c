@@ -126,6 +126,7 @@ commit(struct maildrop **drop, const struct sendmail_args *args,
         .smtputf8 = !str_is_ascii(sender),
         .ret = args->ret,
         .envid = args->envid,
+        .tls_wish = args->require_tls ? TLS_REQUIRED : TLS_AS_USUAL,
         .size = maildrop_size(*drop),
         .recipient_count = message->recipient_count,
     };

@@ -190,6 +190,8 @@ set_long_option(struct sendmail_args *args, str value, struct why *)
 {
     if (str_starts_nocase(value, S("IgnoreDots")))
         args->keep_dots = true;
+    if (str_starts_nocase(value, S("RequireTLS")))
+        args->require_tls = true;
     return OK;
 }
 

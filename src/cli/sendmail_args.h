@@ -34,6 +34,7 @@ struct sendmail_args {
     str envid;              /* -V */
     enum body_type body;    /* -B */
     enum dsn_return ret;    /* -R */
+    bool require_tls;       /* -O RequireTLS: RFC 8689. */
     uint8_t notify;         /* -N; NOTIFY_* */
     const char *config;     /* -C, or NULL */
     const char *queue_word; /* What follows -q: "Rexample.org", or "". */

@@ -26,6 +26,9 @@ struct attempt {
     struct secure_plan plan; /* For the host that was tried last, */
     struct secure_outcome
         outcome; /* and what came of it; of a connection, the runner keeps its own. */
+    bool mx_secure;    /* The MX records came with DNSSEC. */
+    const char *unmet; /* "5.7.30": some host cannot give what the message requires; NULL: none. */
+    bool may_be_met;   /* Another host could perhaps, another time. */
     struct body *body;
     str tried[ATTEMPT_HOSTS_MAX]; /* Hosts that put recipients off in this attempt. */
     size_t tried_count;
@@ -77,6 +80,21 @@ void secure_conclude(struct attempt *a, const struct secure_plan *plan,
                      const struct route_host *host, const struct smtp_failure *broken,
                      struct secure_outcome *outcome);
 enum secure_result secure_result_of(const struct smtp_failure *failure);
+
+/* require.c.  What the message itself asks of TLS (RFC 8689), as the last word in PLAN. */
+void require_plan(const struct attempt *a, struct secure_plan *plan);
+/* Whether the kept connection will do for the message. */
+bool require_reuses(const struct attempt *a);
+/* After the connection is made: the host passes on what the message requires, else
+ * ERR_UNSUPPORTED. */
+enum err require_check(struct attempt *a);
+/* A host was not to be had, as a->failure and E say. */
+void require_note(struct attempt *a, enum err e);
+/* All rows go back, since no host gives what the message requires.  False: that is not so. */
+bool require_returns(struct attempt *a);
+/* Where the next hop is not an SMTP server: whether it may have the message; else all rows have
+ * their result. */
+bool require_allows_way(struct attempt *a);
 
 /* standing_rules.c.  Rows that a standing rule keeps, returns or moves leave the attempt. */
 WAITS void attempt_obey_rules(struct attempt *a);

@@ -141,7 +141,8 @@ add_original(struct queue *queue, const struct envelope *envelope, struct dsn *d
     body_put_before(body, envelope->prefix);
     dsn->header = cut_at_line(read_original(body, arena, 0, header_size),
                               header_size < envelope->header_size);
-    if (envelope->ret == RETURN_FULL && envelope->size <= REPORT_BODY_MAX &&
+    /* RFC 8689 5: what was to travel encrypted does not come back whole. */
+    if (envelope->ret == RETURN_FULL && envelope->tls_wish != TLS_REQUIRED && envelope->size <= REPORT_BODY_MAX &&
         header_size == envelope->header_size) {
         dsn->body = read_original(body, arena, header_size, envelope->size - header_size);
         dsn->with_body = true;
@@ -214,6 +215,8 @@ post(struct queue *queue, const struct envelope *about, msgid id, str message, s
         .lane = LANE_NOTICE,
         .lane_why = S("it is a report of delivery"),
         .priority = about->priority,
+        .ret = about->tls_wish == TLS_REQUIRED ? RETURN_HEADERS : RETURN_DEFAULT,
+        .tls_wish = about->tls_wish == TLS_REQUIRED ? TLS_REQUIRED : TLS_AS_USUAL,
         .recipients = &recipient,
         .recipient_count = 1,
     };

@@ -265,6 +265,10 @@ open_host(struct attempt *a, const struct route_host *host, bool is_last)
     e = a->plan.refused ? refuse_host(a) : open_client(a, host, &options, broken);
     if (e == ERR_CANCELLED)
         return e;
+    if (!e)
+        e = require_check(a);
+    if (e)
+        runner_drop_client(a->runner);
     secure_conclude(a, &a->plan, host, broken->why.text[0] ? broken : NULL, &a->outcome);
     if (!e)
         keep_client(a, host);
@@ -395,9 +399,12 @@ open_any(struct attempt *a, struct route_hosts *hosts)
             learn_families(a, four, failed[!four]);
         if (!e && out)
             learn_host(a, out->endpoint.addr);
-        if (!e || e == ERR_CANCELLED || ends_the_search(a))
+        if (!e || e == ERR_CANCELLED)
             return e;
-        if (a->failure.stage == SMTP_STAGE_CONNECT) {
+        require_note(a, e);
+        if (ends_the_search(a))
+            return e;
+        if (a->failure.stage == SMTP_STAGE_CONNECT && !a->plan.refused) {
             failed[four] = true;
             out = host;
         }
@@ -666,6 +673,7 @@ attempt_find_hosts(struct attempt *a, struct route_hosts *hosts)
         no_host(a, &hosts->answer);
         return false;
     }
+    a->mx_secure = hosts->secure;
     if (!enter_site(a, hosts))
         return false;
     attempt_obey_rules(a);
@@ -679,16 +687,18 @@ attempt_connect(struct attempt *a)
     struct route_hosts hosts;
     enum err e;
 
-    if (runner->client && runner->client_site == runner->site)
+    if (runner->client && runner->client_site == runner->site && require_reuses(a))
         return true;
     runner_drop_client(runner);
     a->tried_count = 0;
+    a->unmet = NULL;
+    a->may_be_met = false;
     if (!attempt_find_hosts(a, &hosts))
         return false;
     e = open_any(a, &hosts);
     if (!e)
         return true;
-    if (e != ERR_CANCELLED)
+    if (e != ERR_CANCELLED && !require_returns(a))
         attempt_not_connected(a, e);
     return false;
 }
@@ -713,6 +723,7 @@ attempt_next_host(struct attempt *a)
         return false;
     for (size_t i = 0; i < hosts.count; i++)
         any = any || !was_tried(a, hosts.hosts[i].name);
+    a->mx_secure = hosts.secure;
     if (!any || str_cmp(str_from(hosts.site), str_from(runner->site->key)) != 0)
         return false;
     runner_drop_client(runner);

@@ -118,7 +118,7 @@ WAITS static enum err
 deliver_out(struct attempt *a)
 {
     if (a->route.kind == ROUTE_RELAY && relay_is_http(&a->route.relay))
-        return http_deliver(a);
+        return require_allows_way(a) ? http_deliver(a) : OK;
     if (a->route.kind == ROUTE_RELAY && a->route.relay.kind == RELAY_PIPE)
         return program_deliver(a);
     return deliver_remote(a);

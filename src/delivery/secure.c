@@ -213,6 +213,7 @@ attempt_secure(struct attempt *a, const struct route_host *host,
     e = ask_for_records(a, host, plan);
     if (e)
         return e;
+    require_plan(a, plan);
     apply(plan, options);
     return OK;
 }
@@ -317,6 +318,7 @@ secure_conclude(struct attempt *a, const struct secure_plan *plan, const struct 
     *outcome = (struct secure_outcome){
         .demand = plan->demand,
         .by = plan->by,
+        .requires = plan->requires,
         .result = plan->refused ? plan->refused : plan->noted,
         .peer = host->endpoint,
     };

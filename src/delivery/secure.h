@@ -62,6 +62,7 @@ const char *secure_by_name(enum secure_by by); /* "dane" */
 struct secure_plan {
     enum secure_demand demand;
     enum secure_by by;
+    bool requires; /* REQUIRETLS: the host must promise it for the rest of the way. */
     bool observed; /* What fails is only noted (STS testing): mail goes all the same. */
     enum secure_result refused; /* Not FINE: the host must not even be connected to. */
     enum secure_result noted;   /* Not FINE: what failed already, without keeping mail back. */
@@ -94,6 +95,7 @@ struct secure_outcome {
     bool connected; /* Mail may go through this connection. */
     bool has_tls;
     bool named;     /* A root vouched for the host's name. */
+    bool requires;  /* REQUIRETLS was promised, and which hosts are the domain's was proven. */
     bool by_anchor; /* DANE-TA: the names of this domain alone were checked. */
     char version[16];
     char cipher[64];

@@ -5,6 +5,7 @@
  * attempt_send() is the story.  A reply of 2xx to the whole message, and nothing else, is a
  * delivery.
  */
+#include "base/must.h"
 #include "delivery/attempt.h"
 #include "formats/address.h"
 #include "protocols/smtp/reply.h"
@@ -126,6 +127,8 @@ send_some(struct attempt *a, size_t first, size_t count, bool utf8)
         .size = body_size(a->body),
         .eightbit = a->envelope.body != BODY_7BIT,
         .smtputf8 = utf8,
+        .require_tls = a->envelope.tls_wish == TLS_REQUIRED &&
+                       smtp_client_capabilities(runner->client)->requiretls,
         .priority = a->envelope.priority,
         .by = attempt_by(a, clock_now()),
         .recipients = recipients,
@@ -140,6 +143,7 @@ send_some(struct attempt *a, size_t first, size_t count, bool utf8)
 
     if (!recipients)
         return ERR_LIMIT;
+    must(a->envelope.tls_wish != TLS_REQUIRED || runner->client_secure.requires);
     for (size_t i = 0; i < count; i++) {
         const struct recipient *to = &a->envelope.recipients[a->rows[first + i]->index];
         recipients[i] = (struct smtp_recipient){ .address = address_for(a, to->address),

@@ -145,9 +145,9 @@ a_trace_field_has_all_its_parts(void)
     received_format(&r, &buf);
     CHECK_STR(buf_str(&buf), "Received: from client.example (host.client.example [192.0.2.7])\r\n"
                              "\tby mx.example.org with ESMTPSA\r\n"
-                             "\t(TLSv1.3 TLS_AES_256_GCM_SHA384)\r\n"
                              "\tid 01JDN\r\n"
-                             "\tfor <ann@example.org>;\r\n"
+                             "\tfor <ann@example.org>\r\n"
+                             "\ttls TLS_AES_256_GCM_SHA384 (TLSv1.3);\r\n"
                              "\tThu, 26 Nov 2026 22:05:56 +0000\r\n");
     buf_done(&buf);
 }

@@ -152,6 +152,7 @@ static const struct survey_row surveyed[] = {
     SURVEY("List-Post",                NOWHERE,            FACT(list_post)),
     SURVEY("List-Unsubscribe",         NOWHERE,            FACT(list_unsubscribe)),
     SURVEY("List-Unsubscribe-Post",    NOWHERE,            FACT(list_unsubscribe_post)),
+    SURVEY("TLS-Required",             FACT(tls_required), FACT(tls_required_value)),
     SURVEY("Precedence",               NOWHERE,            FACT(precedence)),
     SURVEY("User-Agent",               NOWHERE,            FACT(user_agent)),
     SURVEY("X-Mailer",                 NOWHERE,            FACT(mailer)),

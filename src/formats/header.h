@@ -68,6 +68,8 @@ struct header_facts {
     str list_unsubscribe;
     str list_unsubscribe_post;
     str precedence;
+    size_t tls_required; /* How often it is there: RFC 8689 3. */
+    str tls_required_value;
     str user_agent;
     str mailer;
 };

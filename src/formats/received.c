@@ -59,6 +59,22 @@ add_from(const struct received *r, struct buf *buf)
     buf_addf(buf, " [%s%s])", ipaddr_is_v4(r->ip) ? "" : "IPv6:", text);
 }
 
+/* RFC 8314 4.3: after all that RFC 5321 names; the version is a comment. */
+static void
+add_tls(str tls, struct buf *buf)
+{
+    str version, cipher;
+
+    if (!tls.len)
+        return;
+    (void)str_split(tls, ' ', &version, &cipher);
+    buf_add(buf, S("\r\n\ttls "));
+    add_word(buf, cipher, false);
+    buf_add(buf, S(" ("));
+    add_word(buf, version, false);
+    buf_add(buf, S(")"));
+}
+
 void
 received_format(const struct received *r, struct buf *buf)
 {
@@ -74,16 +90,6 @@ received_format(const struct received *r, struct buf *buf)
     add_word(buf, r->by, r->utf8);
     buf_add(buf, S(" with "));
     add_word(buf, r->protocol, false);
-    if (r->tls.len) {
-        str version, cipher;
-
-        (void)str_split(r->tls, ' ', &version, &cipher);
-        buf_add(buf, S("\r\n\t("));
-        add_word(buf, version, false);
-        buf_add_byte(buf, ' ');
-        add_word(buf, cipher, false);
-        buf_add(buf, S(")"));
-    }
     buf_add(buf, S("\r\n\tid "));
     add_word(buf, r->id, false);
     if (r->for_rcpt.len && r->for_rcpt.len <= ADDRESS_SHOWN_MAX) {
@@ -91,6 +97,7 @@ received_format(const struct received *r, struct buf *buf)
         add_address(buf, r->for_rcpt, r->utf8);
         buf_add_byte(buf, '>');
     }
+    add_tls(r->tls, buf);
     date_format(r->when, r->zone_minutes, date);
     buf_addf(buf, ";\r\n\t%s\r\n", date);
 }

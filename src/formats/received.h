@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
-/* received.h: the trace field that each hop puts on top.  RFC 5321 4.4, RFC 3848, RFC 6531 4.3. */
+/* received.h: the trace field that each hop puts on top.  RFC 5321 4.4, RFC 3848, RFC 6531 4.3,
+ * RFC 8314 4.3. */
 #pragma once
 
 #include "base/base.h"

@@ -378,6 +378,18 @@ fill_protocol(struct intake *intake)
                : ERR_LIMIT;
 }
 
+/* RFC 8689 4.1: REQUIRETLS goes before the field; a value that is not known says nothing. */
+static void
+note_tls_wish(struct intake *intake)
+{
+    const struct header_facts *facts = &intake->facts;
+
+    if (intake->sender.require_tls)
+        intake->envelope.tls_wish = TLS_REQUIRED;
+    else if (facts->tls_required == 1 && str_eq_nocase(facts->tls_required_value, S("No")))
+        intake->envelope.tls_wish = TLS_OPTIONAL;
+}
+
 /* How much it is in a hurry: while its header section is at hand. */
 static void
 choose_lane(struct intake *intake)
@@ -419,6 +431,7 @@ pass_header(struct intake *intake, size_t size)
         return OK;
     }
     choose_lane(intake);
+    note_tls_wish(intake);
     e = draft_begin(intake->services->spool, &intake->draft);
     if (e)
         return bytes_failed(intake, e);

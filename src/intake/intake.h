@@ -79,6 +79,7 @@ struct intake_sender {
     int priority; /* MT-PRIORITY: -9 to 9. */
     enum deliver_by by;
     bool by_trace;
+    bool require_tls; /* REQUIRETLS: RFC 8689. */
     duration by_time;   /* From now; negative with BY_NOTIFY when it is over. */
     duration hold_for;  /* At most one of these two; 0: no. */
     instant hold_until; /* Wall clock. */

@@ -54,8 +54,13 @@ record_rejected(struct intake *intake, const char *stage, str recipient,
 void
 record_accepted(struct intake *intake)
 {
+    static const char *const wishes[] = {
+        [TLS_AS_USUAL] = "",
+        [TLS_REQUIRED] = "; TLS is required on the whole way (REQUIRETLS)",
+        [TLS_OPTIONAL] = "; it may go without TLS (TLS-Required: No)",
+    };
     const struct envelope *envelope = &intake->envelope;
-    char ip[IPADDR_TEXT_MAX], more[40], text[LANE_WHY_MAX + 20];
+    char ip[IPADDR_TEXT_MAX], more[40], text[LANE_WHY_MAX + 80];
     struct event event = {
         .kind = EVENT_ACCEPTED,
         .message = envelope->id,
@@ -65,7 +70,8 @@ record_accepted(struct intake *intake)
     };
 
     fill(intake, &event, ip);
-    snprintf(text, sizeof(text), "lane %s: %s", lane_name(envelope->lane), intake->lane_why);
+    snprintf(text, sizeof(text), "lane %s: %s%s", lane_name(envelope->lane), intake->lane_why,
+             wishes[envelope->tls_wish]);
     event.text = str_from(text);
     event.next_try = envelope->release_at;
     if (envelope->recipient_count == 1) {

@@ -9,7 +9,7 @@
 #include "base/cursor.h"
 
 enum {
-    ENVELOPE_VERSION = 2,
+    ENVELOPE_VERSION = 3,
     ENVELOPE_VERSION_OLDEST = 1, /* Up to the field `tls`. */
 };
 
@@ -34,7 +34,7 @@ add_recipient(struct buf *buf, const struct recipient *recipient)
     buf_add_u8(buf, recipient->notify);
 }
 
-/* Since version 2. */
+/* Since version 2, the last field since version 3. */
 static void
 add_handling(struct buf *buf, const struct envelope *envelope)
 {
@@ -46,6 +46,7 @@ add_handling(struct buf *buf, const struct envelope *envelope)
     buf_add_u8(buf, envelope->by_trace);
     buf_add_u64(buf, (uint64_t)envelope->release_at);
     buf_add_str(buf, envelope->prefix);
+    buf_add_u8(buf, (uint8_t)envelope->tls_wish);
 }
 
 void
@@ -84,7 +85,7 @@ read_bytes(struct cursor *cursor, uint8_t *to, size_t count)
 }
 
 static void
-read_handling(struct cursor *cursor, struct envelope *envelope)
+read_handling(struct cursor *cursor, uint8_t version, struct envelope *envelope)
 {
     envelope->lane = (enum lane)cursor_u8(cursor);
     envelope->lane_why = cursor_str(cursor);
@@ -94,6 +95,8 @@ read_handling(struct cursor *cursor, struct envelope *envelope)
     envelope->by_trace = cursor_u8(cursor);
     envelope->release_at = (instant)cursor_u64(cursor);
     envelope->prefix = cursor_str(cursor);
+    if (version >= 3)
+        envelope->tls_wish = (enum tls_wish)cursor_u8(cursor);
 }
 
 static bool
@@ -101,7 +104,8 @@ handling_is_sane(const struct envelope *envelope)
 {
     return envelope->lane <= LANE_BULK && envelope->priority >= PRIORITY_MIN &&
            envelope->priority <= PRIORITY_MAX && envelope->by <= BY_NOTIFY &&
-           envelope->prefix.len <= PREFIX_MAX && envelope->prefix.len <= envelope->header_size;
+           envelope->tls_wish <= TLS_OPTIONAL && envelope->prefix.len <= PREFIX_MAX &&
+           envelope->prefix.len <= envelope->header_size;
 }
 
 static void
@@ -126,7 +130,7 @@ read_facts(struct cursor *cursor, uint8_t version, struct envelope *envelope)
     envelope->tls = cursor_str(cursor);
     envelope->lane = LANE_PERSONAL;
     if (version >= 2)
-        read_handling(cursor, envelope);
+        read_handling(cursor, version, envelope);
     envelope->recipient_count = cursor_u32(cursor);
 }
 

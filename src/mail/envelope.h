@@ -39,6 +39,13 @@ enum body_type {
     BODY_BINARYMIME
 };
 
+/* How mail is to be handed on: RFC 8689. */
+enum tls_wish {
+    TLS_AS_USUAL,
+    TLS_REQUIRED, /* REQUIRETLS: to a verified host that promises the same, or back. */
+    TLS_OPTIONAL, /* "TLS-Required: No": rather in the clear than not at all. */
+};
+
 /* RFC 2852: what is due when the time of BY= is over. */
 enum deliver_by {
     BY_NONE,
@@ -76,6 +83,7 @@ struct envelope {
     instant by_deadline; /* Wall clock; 0 with BY_NONE. */
     bool by_trace;       /* A report about every hop is wanted. */
     instant release_at;  /* Wall clock: no attempt before it.  0: at once. */
+    enum tls_wish tls_wish;
     /* Header fields that stand before the stored body and belong to the message: for signatures,
      * which are only known when the body has been stored.  Whole lines, with CRLF.  Who reads the
      * body says body_put_before(). */

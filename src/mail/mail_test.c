@@ -77,6 +77,37 @@ an_envelope_of_an_older_version_is_read(void)
     arena_done(&arena);
 }
 
+/* Versions 2 and 3 differ by a byte behind the prefix. */
+static void
+an_envelope_of_version_2_has_no_wish_for_tls(void)
+{
+    struct envelope written = { .prefix = S("X: y\r\n"), .size = 300, .header_size = 200,
+                                .tls_wish = TLS_OPTIONAL };
+    struct envelope read;
+    struct arena arena;
+    struct buf buf, old;
+    ssize_t end;
+
+    arena_init(&arena, 1000000);
+    buf_init(&buf, 100000);
+    buf_init(&old, 100000);
+    envelope_encode(&written, &buf);
+    CHECK(envelope_decode(buf_str(&buf), &arena, &read) == OK && read.tls_wish == TLS_OPTIONAL);
+    end = str_find_str(buf_str(&buf), S("X: y\r\n")) + 6;
+    buf_add_u8(&old, 2);
+    buf_add(&old, str_head(str_skip(buf_str(&buf), 1), (size_t)end - 1));
+    buf_add(&old, str_skip(buf_str(&buf), (size_t)end + 1));
+    CHECK(envelope_decode(buf_str(&old), &arena, &read) == OK && read.tls_wish == TLS_AS_USUAL);
+    CHECK_STR(read.prefix, "X: y\r\n");
+    written.tls_wish = (enum tls_wish)3;
+    buf_clear(&buf);
+    envelope_encode(&written, &buf);
+    CHECK(envelope_decode(buf_str(&buf), &arena, &read) == ERR_CORRUPT);
+    buf_done(&old);
+    buf_done(&buf);
+    arena_done(&arena);
+}
+
 static void
 an_envelope_keeps_how_it_is_to_be_handled(void)
 {
@@ -185,6 +216,7 @@ main(void)
 {
     RUN(an_envelope_survives_the_spool);
     RUN(an_envelope_of_an_older_version_is_read);
+    RUN(an_envelope_of_version_2_has_no_wish_for_tls);
     RUN(an_envelope_keeps_how_it_is_to_be_handled);
     RUN(lanes_have_names);
     RUN(progress_of_the_first_version_is_read);

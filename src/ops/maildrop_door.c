@@ -300,6 +300,7 @@ fill_intake(struct dropped *file, struct intake *intake, bool *go, bool *later)
         .body = envelope->body,
         .ret = envelope->ret,
         .envid = envelope->envid,
+        .require_tls = envelope->tls_wish == TLS_REQUIRED,
     };
     struct verdict verdict;
     enum err e;

@@ -335,7 +335,9 @@ note_facts(struct tls_session *session)
     SSL *ssl = session->ssl;
 
     copy_text(info->version, sizeof(info->version), SSL_get_version(ssl));
-    copy_text(info->cipher, sizeof(info->cipher), SSL_get_cipher_name(ssl));
+    /* As IANA has it, not as OpenSSL does: it goes into Received fields. */
+    copy_text(info->cipher, sizeof(info->cipher),
+              SSL_CIPHER_standard_name(SSL_get_current_cipher(ssl)));
     copy_text(info->sni, sizeof(info->sni), SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
     note_certificate(session);
     /* RFC 9266 section 3: with TLS 1.2 only under the extended master secret. */

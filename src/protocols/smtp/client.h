@@ -8,7 +8,7 @@
  * answer that followed the whole message was 2xx.
  *
  * What the peer offers is used: PIPELINING, CHUNKING, SIZE, 8BITMIME, SMTPUTF8, DSN, LIMITS,
- * MT-PRIORITY, DELIVERBY.
+ * MT-PRIORITY, DELIVERBY, REQUIRETLS.
  * Nothing of what it says is trusted: replies are bounded and cleaned of controls.
  */
 #pragma once
@@ -141,6 +141,7 @@ struct smtp_message {
     const char *ret; /* "FULL", "HDRS", or NULL */
     uint64_t size;
     bool eightbit;
+    bool require_tls;          /* REQUIRETLS is passed on; whoever sets it has seen it offered. */
     bool smtputf8;             /* Needed: without the extension every recipient fails with 5.6.7. */
     int priority;              /* MT-PRIORITY, told where it is offered; 0: the usual one. */
     struct smtp_deliver_by by; /* What is left of it; told where it is offered. */

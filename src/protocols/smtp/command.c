@@ -262,6 +262,14 @@ read_hold_until(struct parameters *p, str value)
     return read_hold(p, smtp_hold_until_parse(value, &p->mail->hold_until));
 }
 
+static enum err
+read_require_tls(struct parameters *p, str value)
+{
+    (void)value;
+    p->mail->require_tls = true;
+    return OK;
+}
+
 static unsigned
 notify_bit(str word)
 {
@@ -330,6 +338,7 @@ static const struct parameter_row parameter_rows[] = {
     { "BY",          true,  true,  read_by },
     { "HOLDFOR",     true,  true,  read_hold_for },
     { "HOLDUNTIL",   true,  true,  read_hold_until },
+    { "REQUIRETLS",  true,  false, read_require_tls },
     { "NOTIFY",      false, true,  read_notify },
     { "ORCPT",       false, true,  read_orcpt },
 };

@@ -2,7 +2,8 @@
 /* command.h: SMTP command lines and their arguments, as a server reads them.
  *
  * RFC 5321 4.1.1, with the parameters of SIZE (1870), DSN (3461), BDAT (3030), AUTH (4954),
- * 8BITMIME (6152), SMTPUTF8 (6531), MT-PRIORITY (6710), DELIVERBY (2852) and FUTURERELEASE (4865).
+ * 8BITMIME (6152), SMTPUTF8 (6531), MT-PRIORITY (6710), DELIVERBY (2852), FUTURERELEASE (4865) and
+ * REQUIRETLS (8689).
  * Parsers here know the grammar, and the answer that a breach of it deserves; whether a command is
  * in order, or allowed, the server decides.
  */
@@ -81,6 +82,7 @@ struct smtp_mail {
     bool has_priority;
     int priority;
     struct smtp_deliver_by by;
+    bool require_tls;
     duration hold_for;   /* 0: unstated. */
     instant hold_until;  /* 0: unstated.  At most one of the two is there. */
     bool has_parameters; /* Any at all; after HELO none belongs there. */

@@ -127,6 +127,8 @@ static void
 add_handling(struct buf *line, const struct smtp_capabilities *offered,
              const struct smtp_message *message)
 {
+    if (message->require_tls)
+        buf_add(line, S(" REQUIRETLS"));
     if (offered->mt_priority && message->priority)
         buf_addf(line, " MT-PRIORITY=%d", message->priority);
     if (offered->deliverby && message->by.mode) {

@@ -115,6 +115,17 @@ offer_times(struct smtp_session *s)
     return smtp_reply_more(s, 250, "", "FUTURERELEASE %" PRId64 " %s", max / SECONDS(1), until);
 }
 
+/* Encryption: to be had, or there, and then it can be asked for on the whole way (RFC 8689 2). */
+WAITS static enum err
+offer_encryption(struct smtp_session *s)
+{
+    if (stream_tls(s->stream))
+        return smtp_reply_more(s, 250, "", "REQUIRETLS");
+    if (s->server->tls)
+        return smtp_reply_more(s, 250, "", "STARTTLS");
+    return OK;
+}
+
 WAITS static enum err
 offer_plain_extensions(struct smtp_session *s)
 {
@@ -147,11 +158,9 @@ smtp_ehlo(struct smtp_session *s, str args)
     e = offer_times(s);
     if (e)
         return e;
-    if (s->server->tls && !s->handshake_done) {
-        e = smtp_reply_more(s, 250, "", "STARTTLS");
-        if (e)
-            return e;
-    }
+    e = offer_encryption(s);
+    if (e)
+        return e;
     e = offer_auth(s);
     if (e)
         return e;

@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "protocols/smtp/command.h"
 #include "runtime/fiber.h"
+#include "runtime/stream.h"
 
 /* One command's addresses and parameters. */
 enum {
@@ -69,6 +70,7 @@ sender_from_mail(const struct smtp_mail *mail, struct arena *arena, struct intak
         .priority = mail->priority,
         .by = deliver_by_from(mail->by.mode),
         .by_trace = mail->by.trace,
+        .require_tls = mail->require_tls,
         .by_time = SECONDS(mail->by.seconds),
         .hold_for = mail->hold_for,
         .hold_until = mail->hold_until,
@@ -111,6 +113,8 @@ mail_in(struct smtp_session *s, str args, struct arena *arena)
         return smtp_reply(s, 555, "5.5.4", "Parameters need EHLO");
     if (mail.body == SMTP_BODY_BINARYMIME)
         return smtp_reply(s, 555, "5.5.4", "BINARYMIME is not offered");
+    if (mail.require_tls && !stream_tls(s->stream)) /* RFC 8689 2: never promised in the clear. */
+        return smtp_reply(s, 530, "5.7.10", "REQUIRETLS needs encryption first");
     if (!sender_from_mail(&mail, arena, &sender))
         return smtp_reply(s, 501, "5.5.4", "That does not fit");
     return begin_transaction(s, &sender);
