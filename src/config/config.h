@@ -283,6 +283,17 @@ struct config_dkim {
     duration rotate_every;             /* 0: never by itself. */
 };
 
+/* Reports about TLS: RFC 8460. */
+struct config_tls_reports {
+    bool send;
+    str from;
+    str organization;
+    str contact;
+    duration delay;
+    duration period;
+    bool private_addresses; /* Reports may be posted to them. */
+};
+
 struct config_store {
     uint64_t segment_size;
     uint64_t body_file_over; /* Larger messages get a file of their own. */
@@ -317,6 +328,7 @@ struct config {
     struct config_auth auth;
     struct config_delivery delivery;
     struct config_limits limits;
+    struct config_tls_reports tls_reports;
     struct config_store store;
     struct config_events events;
     struct config_pop3 pop3;

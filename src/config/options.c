@@ -24,6 +24,7 @@ const struct section sections[SECTION_COUNT] = {
     [SECTION_DKIM]     = { "dkim", "How mail that begins its way here is signed.", false, IN_CONFIG(dkim) },
     [SECTION_DKIM_POLICY] = { "dkim_policy", "How mail of one domain, and of those below it, is signed; what is not set is as in dkim.  The label is the domain.", true, 0, sizeof(struct config_dkim_policy) },
     [SECTION_DNS_UPDATE] = { "dns_update", "A zone whose records we write ourselves, by dynamic updates (RFC 2136) signed with a key (TSIG, hmac-sha256).  The label is the zone.", true, 0, sizeof(struct config_dns_update) },
+    [SECTION_TLS_REPORTS] = { "tls_reports", "The daily reports about TLS that we send to domains that want them (RFC 8460).", false, IN_CONFIG(tls_reports) },
     [SECTION_DNS]      = { "dns", "How names are resolved.", false, IN_CONFIG(dns) },
     [SECTION_STORE]    = { "store", "The spool and the mailboxes.", false, IN_CONFIG(store) },
     [SECTION_EVENTS]   = { "events", "The record that outpost trace reads.", false, IN_CONFIG(events) },
@@ -88,6 +89,7 @@ static const struct option_choice dkim_forms[] = {
 #define DKIM(...)     ROW(DKIM, dkim, __VA_ARGS__)
 #define DKIM_POLICY(...) ROW(DKIM_POLICY, dkim_policy, __VA_ARGS__)
 #define DNS_UPDATE(...) ROW(DNS_UPDATE, dns_update, __VA_ARGS__)
+#define TLS_REPORTS(...) ROW(TLS_REPORTS, tls_reports, __VA_ARGS__)
 #define SOURCE(...)   ROW(SOURCE, source, __VA_ARGS__)
 #define DNS(...)      ROW(DNS, dns, __VA_ARGS__)
 #define STORE(...)    ROW(STORE, store, __VA_ARGS__)
@@ -237,6 +239,14 @@ const struct option options[] = {
     DNS_UPDATE(key_name, HOSTNAME, "", LIVE, 0, 0, NULL, "The name by which the server knows the key."),
     DNS_UPDATE(key_file, PATH, "", LIVE, 0, 0, NULL, "The file, readable by the server's user alone (0600), whose first line is the key in base64."),
     DNS_UPDATE(ttl, DURATION, "5m", LIVE, SECONDS(1), DAYS(7), NULL, "The TTL of records that we write."),
+
+    TLS_REPORTS(send, BOOL, "on", LIVE, 0, 0, NULL, "Whether reports are counted and sent.  Those by mail need a DKIM key for the domain of from."),
+    TLS_REPORTS(from, ADDRESS, "", LIVE, 0, 0, NULL, "The sender of reports by mail; tlsrpt at the domain of hostname that a DKIM key signs for when not set."),
+    TLS_REPORTS(organization, TEXT, "", LIVE, 0, 0, NULL, "Who reports; hostname when not set."),
+    TLS_REPORTS(contact, TEXT, "", LIVE, 0, 0, NULL, "Where to ask about a report; postmaster at the domain of from when not set."),
+    TLS_REPORTS(delay, DURATION, "4h", LIVE, 0, HOURS(20), NULL, "Reports leave up to so long after the end of the day, each server at another time."),
+    TLS_REPORTS(period, DURATION, "1d", RESTART, SECONDS(5), DAYS(1), NULL, "What a report covers, which RFC 8460 wants to be a day of UTC; only a test has another one."),
+    TLS_REPORTS(private_addresses, BOOL, "off", LIVE, 0, 0, NULL, "Whether a report is posted to a web server at an address of a private network or of this machine; strangers say where reports go."),
 
     DNS(forwarders, ENDPOINTS, "", RESTART, 0, 0, NULL, "Resolvers to ask, as ADDRESS:PORT; without them the roots are asked."),
     DNS(stub, STUBS, "", RESTART, 0, 0, NULL, "ZONE ADDRESS:PORT: a zone that is asked at a server of its own."),

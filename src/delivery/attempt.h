@@ -96,6 +96,10 @@ bool require_returns(struct attempt *a);
  * their result. */
 bool require_allows_way(struct attempt *a);
 
+/* tls_note.c.  Counts what the plan and the outcome say, for the report to the domain; FAILURE is of
+ * the connection that decided. */
+void attempt_note_tls(struct attempt *a, const struct smtp_failure *failure);
+
 /* standing_rules.c.  Rows that a standing rule keeps, returns or moves leave the attempt. */
 WAITS void attempt_obey_rules(struct attempt *a);
 /* From the note of the message. */

@@ -29,7 +29,7 @@ bounce_is_wanted(const struct envelope *envelope, const struct recipient *recipi
 {
     uint8_t notify = recipient->notify;
 
-    if (envelope->reverse_path.len == 0 || envelope->door == DOOR_BOUNCE || (notify & NOTIFY_NEVER))
+    if (envelope->reverse_path.len == 0 || envelope->door >= DOOR_BOUNCE || (notify & NOTIFY_NEVER))
         return false;
     switch (outcome) {
     case OUTCOME_FAILED:

@@ -270,6 +270,7 @@ open_host(struct attempt *a, const struct route_host *host, bool is_last)
     if (e)
         runner_drop_client(a->runner);
     secure_conclude(a, &a->plan, host, broken->why.text[0] ? broken : NULL, &a->outcome);
+    attempt_note_tls(a, broken->why.text[0] ? broken : &a->failure);
     if (!e)
         keep_client(a, host);
     return e;

@@ -77,6 +77,8 @@ handling_expiry(const struct envelope *envelope, const struct config *config)
 
     if (envelope->by == BY_RETURN)
         return envelope->by_deadline;
+    if (envelope->door == DOOR_REPORT)
+        return envelope->received_at + HANDLING_REPORT_TIME;
     return MAX(envelope->received_at, envelope->release_at) + time;
 }
 

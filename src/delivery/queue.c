@@ -139,6 +139,7 @@ queue_new(const struct queue_options *options, struct queue **queue, struct why 
     made->mailstore = options->mailstore;
     made->events = options->events;
     made->keyring = options->keyring;
+    made->tls_reports = options->tls_reports;
     made->programs = options->programs;
     made->sasl = sasl_new();
     find_own_endpoints(made, options->config, options->simulated);
@@ -375,6 +376,8 @@ deadline_of(const struct envelope *envelope)
 {
     bool told = envelope->by == BY_NOTIFY && envelope->by_deadline <= envelope->received_at;
 
+    if (envelope->door == DOOR_REPORT)
+        return envelope->received_at + HANDLING_REPORT_TIME;
     return told ? 0 : envelope->by_deadline;
 }
 
@@ -392,7 +395,7 @@ add_message(struct queue *queue, const struct envelope *envelope, const struct p
         .sender = sender_hash(envelope),
         .lane = envelope->lane,
         .priority = envelope->priority,
-        .is_report = envelope->door == DOOR_BOUNCE,
+        .is_report = envelope->door >= DOOR_BOUNCE,
     };
     struct schedule_message *message;
     instant now = clock_now();

@@ -24,6 +24,7 @@ struct accounts;
 struct config;
 struct events;
 struct keyring;
+struct tls_reports;
 struct mailstore;
 struct queue;
 struct route_self;
@@ -37,6 +38,7 @@ struct queue_options {
     struct accounts *accounts;
     struct mailstore *mailstore;
     struct events *events; /* NULL: none. */
+    struct tls_reports *tls_reports; /* NULL: nothing is counted. */
     struct keyring *keyring; /* Signs what is written here; NULL: nothing is signed. */
     const char *rules_path; /* Of the standing rules; NULL: they are kept in memory only. */
     int programs; /* Who runs programs (delivery/program.h); 0: nobody. */

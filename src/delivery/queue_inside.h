@@ -62,6 +62,7 @@ struct queue {
     struct mailstore *mailstore;
     struct events *events;
     struct keyring *keyring;
+    struct tls_reports *tls_reports; /* NULL: nothing is counted. */
     struct tls_context *tls_context;
     int programs; /* 0: nobody runs programs. */
     struct sasl *sasl;
@@ -163,7 +164,8 @@ bool bounce_is_wanted(const struct envelope *envelope, const struct recipient *r
 /* handling.c.  "It is held until …, as the sender asked.", or "" when nothing like that holds it.
  */
 str handling_why(struct arena *arena, const struct envelope *envelope, instant now);
-/* When a message is given up. */
+/* When a message is given up; of a report about TLS after a day (RFC 8460 5.7). */
+#define HANDLING_REPORT_TIME DAYS(1)
 instant handling_expiry(const struct envelope *envelope, const struct config *config);
 
 /* runner.c: a fiber; takes the runner, which holds a slot of its site and its first batch. */

@@ -127,6 +127,7 @@ door_word(enum door door)
         [DOOR_SUBMISSION] = "submission",
         [DOOR_LOCAL] = "local",
         [DOOR_BOUNCE] = "bounce",
+        [DOOR_REPORT] = "report",
     };
 
     return str_from(words[door]);

@@ -81,6 +81,7 @@ gates_of_door(enum door door, size_t *count)
         return submission_gates;
     case DOOR_LOCAL:
     case DOOR_BOUNCE:
+    case DOOR_REPORT:
         break;
     }
     *count = COUNT_OF(local_gates);

@@ -147,7 +147,7 @@ envelope_decode(str bytes, struct arena *arena, struct envelope *envelope)
         return ERR_CORRUPT;
     read_facts(&cursor, version, &read);
     if (!cursor_ok(&cursor) || read.recipient_count > RECIPIENTS_MAX || !handling_is_sane(&read) ||
-        read.door > DOOR_BOUNCE || read.body > BODY_BINARYMIME || read.ret > RETURN_HEADERS)
+        read.door > DOOR_REPORT || read.body > BODY_BINARYMIME || read.ret > RETURN_HEADERS)
         return ERR_CORRUPT;
     read.recipients = arena_new_array(arena, struct recipient, read.recipient_count);
     if (!read.recipients)

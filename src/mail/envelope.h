@@ -31,6 +31,7 @@ enum door {
     DOOR_SUBMISSION, /* 465, 587, and networks that may relay. */
     DOOR_LOCAL,      /* sendmail on this machine. */
     DOOR_BOUNCE,     /* Made here: reports of delivery. */
+    DOOR_REPORT,     /* Made here: reports about TLS, to those whom they concern. */
 };
 
 enum body_type {
@@ -64,7 +65,7 @@ struct envelope {
     instant received_at; /* Wall clock. */
     enum door door;
     str account;            /* Address of the login, or empty. */
-    struct endpoint client; /* Zero for DOOR_LOCAL and DOOR_BOUNCE. */
+    struct endpoint client; /* Zero for mail of this machine. */
     str helo;
     str protocol;     /* "ESMTPSA": RFC 3848. */
     str reverse_path; /* "local@domain"; empty for the null reverse-path. */

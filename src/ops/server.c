@@ -18,6 +18,7 @@
 #include "config/config.h"
 #include "delivery/queue.h"
 #include "delivery/shaping.h"
+#include "delivery/tls_reports.h"
 #include "intake/intake.h"
 #include "ops/control.h"
 #include "ops/dkim_watch.h"
@@ -75,6 +76,7 @@ struct server {
     struct maildrop_door *maildrop;
     struct control *control;
     struct dkim_watch *dkim_watch;
+    struct tls_reports *tls_reports;
     pthread_mutex_t reloading; /* A signal and a command may come at once. */
     /* Replaced by reloads, freed at the end. */
     struct config **old_configs;
@@ -253,6 +255,26 @@ open_databases(struct server *server, const struct config *config, struct why *w
     return e;
 }
 
+static void
+configure_tls_reports(struct server *server, const struct config *config)
+{
+    tls_reports_configure(server->tls_reports, config->tls_reports.send, config->tls_reports.period,
+                          config->tls_reports.delay, config->server.hostname);
+}
+
+WAITS static enum err
+open_tls_reports(struct server *server, const struct config *config, struct why *why)
+{
+    char path[PATH_SIZE];
+    enum err e = data_path(config, "tls_reports.db", path, why);
+
+    if (!e)
+        e = tls_reports_open(path, &server->tls_reports, why);
+    if (!e)
+        configure_tls_reports(server, config);
+    return e;
+}
+
 WAITS static enum err
 open_spool(struct server *server, const struct config *config, struct why *why)
 {
@@ -263,6 +285,7 @@ open_spool(struct server *server, const struct config *config, struct why *why)
         .mailstore = services->mailboxes,
         .events = services->events,
         .keyring = services->keyring,
+        .tls_reports = server->tls_reports,
         .simulated = server->simulated,
         .programs = server->programs,
     };
@@ -304,6 +327,8 @@ open_on_thread(void *arg)
 
     opening->result = open_databases(opening->server, opening->config, opening->why);
     if (!opening->result)
+        opening->result = open_tls_reports(opening->server, opening->config, opening->why);
+    if (!opening->result)
         opening->result = open_spool(opening->server, opening->config, opening->why);
 }
 
@@ -336,6 +361,8 @@ start_chores(struct server *server)
         e = group_start(&server->group, limits_run, server->services.limits, "limits");
     if (!e)
         e = group_start(&server->group, expire_events, server, "expiry");
+    if (!e)
+        e = group_start(&server->group, tls_reports_run, server->tls_reports, "tls counts");
     server->dkim_watch = dkim_watch_new(server);
     if (!e)
         e = group_start(&server->group, dkim_watch_run, server->dkim_watch, "dkim");
@@ -384,6 +411,7 @@ close_databases(struct server *server)
     struct intake_services *services = &server->services;
 
     group_stop(&server->group);
+    tls_reports_close(server->tls_reports);
     dkim_watch_free(server->dkim_watch);
     keyring_close(services->keyring);
     secrets_close(services->secrets);
@@ -527,6 +555,7 @@ publish(struct server *server, struct config *config, struct tls_context *tls,
     limits_set_rules(server->services.limits, &system, &standard);
     doors_reload(server->doors, config, tls);
     queue_reload(server->services.queue, config, shaping);
+    configure_tls_reports(server, config);
     log_set_level(config->log.level);
 }
 

@@ -95,8 +95,9 @@ read_mailto(str rest, struct arena *arena, struct tlsrpt_rua *rua)
     str path, fields, text;
 
     (void)str_split(rest, '?', &path, &fields);
-    return decode(path, arena, &text) && !address_parse(text, arena, &address) &&
-           address.domain.len && address.local.len && address_text(&address, arena, &rua->address);
+    return decode(path, arena, &text) && str_is_ascii(text) &&
+           !address_parse(text, arena, &address) && address.domain.len && address.local.len &&
+           address_text(&address, arena, &rua->address);
 }
 
 /* RFC 9110 4.2.2, by a name: an address alone has no certificate worth anything. */

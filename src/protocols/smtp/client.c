@@ -206,6 +206,18 @@ greeting(struct smtp_client *client, struct smtp_failure *failure)
     return OK;
 }
 
+/* RFC 5321 4.1.1.1: the first word. */
+static void
+note_peer_name(const struct smtp_client *client, struct smtp_failure *failure)
+{
+    str text = smtp_reply_text(&client->reply);
+    size_t len = 0;
+
+    while (len < text.len && text.ptr[len] > 0x20)
+        len++;
+    clean(str_head(text, len), failure->peer_name, sizeof(failure->peer_name));
+}
+
 WAITS static enum err
 ehlo(struct smtp_client *client, const struct smtp_client_options *options,
      struct smtp_failure *failure)
@@ -220,6 +232,7 @@ ehlo(struct smtp_client *client, const struct smtp_client_options *options,
     if (e)
         return e;
     if (client->reply.code == 250) {
+        note_peer_name(client, failure);
         client->esmtp = true;
         smtp_capabilities_parse(&client->reply, &client->capabilities);
         return OK;
@@ -502,6 +515,8 @@ converse(struct smtp_client *client, const struct smtp_client_options *options,
 {
     enum err e = connect_to(client, options, failure);
 
+    if (!e)
+        failure->local = stream_local(client->stream)->addr;
     if (!e && options->implicit_tls)
         e = handshake(client, options, failure);
     if (!e)

@@ -31,6 +31,7 @@ struct stream;
 
 enum {
     SMTP_ANSWER_TEXT_MAX = 400,
+    SMTP_PEER_NAME_MAX = 128,
     SMTP_CLIENT_FLIGHT_MAX = 64
 };
 
@@ -66,6 +67,9 @@ struct smtp_failure {
     bool silent;               /* Of a message: not one reply came to it. */
     bool resuming;             /* The TLS handshake was to resume an earlier session. */
     enum tls_fault tls_fault;  /* At SMTP_STAGE_TLS. */
+    /* Known also of a connection that did not fail: */
+    ipaddr local;                       /* Whence; "any": it did not come to that. */
+    char peer_name[SMTP_PEER_NAME_MAX]; /* How the peer calls itself in its answer to EHLO, or "". */
 };
 
 struct smtp_timeouts {

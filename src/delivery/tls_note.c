@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* tls_note.c: a connection's plan and outcome as a session of the report to its domain (RFC 8460
+ * 4.1).
+ *
+ * The report goes to the domain of the recipients; the policy in it is of the domain that published
+ * it: with DANE that of the mail host (RFC 8460 1.1).  Sessions that were no matter of a policy of
+ * theirs are left out: relays of ours, operators' exceptions, and the reports themselves.
+ */
+#include "delivery/attempt.h"
+#include "delivery/tls_reports.h"
+#include "trust/tlsa.h"
+
+/* The numbers are the same ones. */
+static_assert(SECURE_FINE == (int)TLSRPT_OK, "results");
+static_assert(SECURE_STARTTLS_NOT_SUPPORTED == (int)TLSRPT_STARTTLS_NOT_SUPPORTED, "results");
+static_assert(SECURE_VALIDATION_FAILURE == (int)TLSRPT_VALIDATION_FAILURE, "results");
+static_assert(SECURE_TLSA_INVALID == (int)TLSRPT_TLSA_INVALID, "results");
+static_assert(SECURE_STS_WEBPKI_INVALID == (int)TLSRPT_STS_WEBPKI_INVALID, "results");
+static_assert(SECURE_NO_SESSION == (int)TLSRPT_RESULT_COUNT, "results");
+
+static bool
+is_counted(const struct attempt *a)
+{
+    const struct secure_plan *plan = &a->plan;
+
+    return a->runner->queue->tls_reports && a->route.kind == ROUTE_MX &&
+           a->envelope.door != DOOR_REPORT && a->outcome.result != SECURE_NO_SESSION &&
+           plan->demand != SECURE_PLAIN && plan->by != SECURE_BY_RELAY &&
+           plan->by != SECURE_BY_RULE && !(plan->by == SECURE_BY_MESSAGE && plan->refused);
+}
+
+/* "3 1 1 5F0A…", a line for each: RFC 6698 2.2. */
+static void
+add_tlsa(const struct tlsa_set *set, struct buf *lines)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        const struct tls_tlsa *item = &set->items[i];
+        buf_addf(lines, "%s%u %u %u ", i ? "\n" : "", item->usage, item->selector, item->matching);
+        for (size_t k = 0; k < item->data.len; k++)
+            buf_addf(lines, "%02x", (unsigned char)item->data.ptr[k]);
+    }
+}
+
+static void
+add_policy(const struct secure_plan *plan, struct buf *lines, struct tls_session *session)
+{
+    session->policy_domain = plan->domain;
+    if (plan->tlsa) {
+        session->type = TLSRPT_TLSA;
+        session->policy_domain = plan->host;
+        session->mx = plan->host;
+        add_tlsa(plan->tlsa, lines);
+        session->lines = buf_str(lines);
+    }
+}
+
+void
+attempt_note_tls(struct attempt *a, const struct smtp_failure *failure)
+{
+    struct tls_session session = {
+        .domain = a->plan.domain,
+        .result = (enum tlsrpt_result)a->outcome.result,
+        .local = failure->local,
+        .host = a->plan.host,
+        .helo = str_from(failure->peer_name),
+        .reason = str_from(a->outcome.why),
+    };
+    struct buf lines;
+
+    if (!is_counted(a))
+        return;
+    buf_init(&lines, 4 * TLS_REPORTS_POLICY_TEXT_MAX);
+    if (!a->plan.refused)
+        session.peer = a->outcome.peer.addr;
+    add_policy(&a->plan, &lines, &session);
+    tls_reports_note(a->runner->queue->tls_reports, &session);
+    buf_done(&lines);
+}
