@@ -166,6 +166,8 @@ struct config_delivery {
     enum ip_wish ip;
     bool prefer_ipv6; /* What `ip` means where it is auto. */
     bool dane;
+    bool sts;
+    duration sts_timeout; /* For a policy, from its host. */
     str helo_name;
     struct config_addrs source;
     str rules_file;              /* Of delivery/shaping; empty: only those that we ship. */

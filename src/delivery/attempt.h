@@ -6,6 +6,7 @@
 
 #include "delivery/queue_inside.h"
 #include "delivery/secure.h"
+#include "delivery/sts_cache.h"
 #include "protocols/smtp/client.h"
 
 enum {
@@ -23,9 +24,10 @@ struct attempt {
     size_t result_count;
     instant began; /* Wall clock. */
     struct smtp_failure failure;
+    struct sts_known *sts;   /* What is known of the domain's policy; NULL: nobody asked. */
     struct secure_plan plan; /* For the host that was tried last, */
     struct secure_outcome
-        outcome; /* and what came of it; of a connection, the runner keeps its own. */
+        outcome;       /* and what came of it; of a connection, the runner keeps its own. */
     bool mx_secure;    /* The MX records came with DNSSEC. */
     const char *unmet; /* "5.7.30": some host cannot give what the message requires; NULL: none. */
     bool may_be_met;   /* Another host could perhaps, another time. */
@@ -79,6 +81,9 @@ WAITS enum err attempt_secure(struct attempt *a, const struct route_host *host,
 void secure_conclude(struct attempt *a, const struct secure_plan *plan,
                      const struct route_host *host, const struct smtp_failure *broken,
                      struct secure_outcome *outcome);
+/* Whether the kept connection proved what is demanded for this attempt; its outcome is told anew.
+ */
+bool secure_goes_on(struct attempt *a);
 enum secure_result secure_result_of(const struct smtp_failure *failure);
 
 /* require.c.  What the message itself asks of TLS (RFC 8689), as the last word in PLAN. */
@@ -96,9 +101,19 @@ bool require_returns(struct attempt *a);
  * their result. */
 bool require_allows_way(struct attempt *a);
 
-/* tls_note.c.  Counts what the plan and the outcome say, for the report to the domain; FAILURE is of
- * the connection that decided. */
+/* tls_note.c.  Counts what the plan and the outcome say, for the report to the domain; FAILURE is
+ * of the connection that decided. */
 void attempt_note_tls(struct attempt *a, const struct smtp_failure *failure);
+
+/* secure_sts.c.  The policy of the domain, into a->sts, and into the name of the site of HOSTS.
+ * ERR_CANCELLED, ERR_LIMIT. */
+WAITS enum err attempt_find_policy(struct attempt *a, struct route_hosts *hosts);
+/* The same for a site that is entered already. */
+WAITS enum err attempt_policy_again(struct attempt *a);
+/* What it demands of the host of PLAN. */
+void secure_by_sts(const struct sts_known *known, struct secure_plan *plan);
+/* The last host failed by it: perhaps there is a newer one. */
+void attempt_doubt_policy(struct attempt *a);
 
 /* standing_rules.c.  Rows that a standing rule keeps, returns or moves leave the attempt. */
 WAITS void attempt_obey_rules(struct attempt *a);

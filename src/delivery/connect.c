@@ -247,6 +247,18 @@ refuse_host(struct attempt *a)
     return err_why(&a->failure.why, ERR_TLS, "%s", a->plan.why);
 }
 
+/* RFC 3463 3.8 and its registry: what a failure of TLS is called. */
+static void
+name_failure(struct attempt *a)
+{
+    struct smtp_answer *answer = &a->failure.answer;
+    bool is_no_tls = a->outcome.result == SECURE_STARTTLS_NOT_SUPPORTED;
+
+    if (answer->code || a->outcome.result == SECURE_FINE || a->outcome.result == SECURE_NO_SESSION)
+        return;
+    memcpy(answer->enhanced, is_no_tls ? "4.7.10" : "4.7.5", sizeof("4.7.5") + is_no_tls);
+}
+
 /* One host, as its plan says.  However it ends, secure_conclude() says what came of the plan. */
 WAITS static enum err
 open_host(struct attempt *a, const struct route_host *host, bool is_last)
@@ -273,6 +285,8 @@ open_host(struct attempt *a, const struct route_host *host, bool is_last)
     attempt_note_tls(a, broken->why.text[0] ? broken : &a->failure);
     if (!e)
         keep_client(a, host);
+    else
+        name_failure(a);
     return e;
 }
 
@@ -675,10 +689,28 @@ attempt_find_hosts(struct attempt *a, struct route_hosts *hosts)
         return false;
     }
     a->mx_secure = hosts->secure;
+    e = attempt_find_policy(a, hosts);
+    if (e) {
+        if (e != ERR_CANCELLED)
+            attempt_not_connected(a, e);
+        return false;
+    }
     if (!enter_site(a, hosts))
         return false;
     attempt_obey_rules(a);
     return a->count > 0;
+}
+
+/* A kept connection serves where it proved enough for this message, too. */
+WAITS static bool
+may_go_on(struct attempt *a)
+{
+    struct runner *runner = a->runner;
+
+    if (!runner->client || runner->client_site != runner->site)
+        return false;
+    return require_reuses(a) &&
+           (a->route.kind != ROUTE_MX || (attempt_policy_again(a) == OK && secure_goes_on(a)));
 }
 
 WAITS bool
@@ -688,7 +720,7 @@ attempt_connect(struct attempt *a)
     struct route_hosts hosts;
     enum err e;
 
-    if (runner->client && runner->client_site == runner->site && require_reuses(a))
+    if (may_go_on(a))
         return true;
     runner_drop_client(runner);
     a->tried_count = 0;
@@ -699,6 +731,7 @@ attempt_connect(struct attempt *a)
     e = open_any(a, &hosts);
     if (!e)
         return true;
+    attempt_doubt_policy(a);
     if (e != ERR_CANCELLED && !require_returns(a))
         attempt_not_connected(a, e);
     return false;
@@ -720,7 +753,7 @@ attempt_next_host(struct attempt *a)
     queue_self(queue, runner->config, &self);
     if (route_find_hosts(runner->config, &self, &runner->arena, &a->route,
                          queue->seed ^ (uint64_t)clock_steady(), &hosts) ||
-        hosts.answer.code)
+        hosts.answer.code || attempt_find_policy(a, &hosts))
         return false;
     for (size_t i = 0; i < hosts.count; i++)
         any = any || !was_tried(a, hosts.hosts[i].name);

@@ -13,6 +13,7 @@
 #include "auth/sasl.h"
 #include "base/must.h"
 #include "delivery/standing.h"
+#include "delivery/sts_cache.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
 #include "runtime/tls.h"
@@ -129,6 +130,14 @@ queue_new(const struct queue_options *options, struct queue **queue, struct why 
         free(made);
         return e;
     }
+    e = sts_cache_open(options->sts_path, &made->sts, why);
+    if (e) {
+        standing_free(made->standing);
+        tls_context_unref(made->tls_context);
+        shaping_unref(shaping);
+        free(made);
+        return e;
+    }
     made->shaping = shaping;
     must(pthread_mutex_init(&made->lock, NULL) == 0);
     random_bytes(&made->seed, sizeof(made->seed));
@@ -160,6 +169,7 @@ queue_free(struct queue *queue)
     tls_context_unref(queue->tls_context);
     sasl_free(queue->sasl);
     standing_free(queue->standing);
+    sts_cache_free(queue->sts);
     config_unref(queue->config);
     shaping_unref(queue->shaping);
     pthread_mutex_destroy(&queue->lock);
@@ -694,6 +704,7 @@ dispatch_once(struct queue_loop *loop, instant *deadline)
         start_runner(loop, &works[i]);
     if (loop->index == 0)
         *deadline = MIN(*deadline, steady_at(standing_tick(loop, now), now));
+    *deadline = MIN(*deadline, steady_at(secure_sts_tick(loop, now), now));
     if (overdue)
         settle_overdue(loop, now);
     if (more)
@@ -755,9 +766,13 @@ enum err
 queue_start(struct queue *queue, struct spool *spool, struct why *why)
 {
     unsigned count = MIN(runtime_loop_count(), (unsigned)QUEUE_LOOPS_MAX);
+    enum err e;
 
     if (queue->loop_count > 0)
         return err_why(why, ERR_EXISTS, "the queue runs already");
+    e = sts_cache_load(queue->sts, clock_now(), why);
+    if (e)
+        return e;
     queue->spool = spool;
     for (unsigned i = 0; i < count; i++) {
         queue->loops[i].queue = queue;

@@ -41,6 +41,7 @@ struct queue_options {
     struct tls_reports *tls_reports; /* NULL: nothing is counted. */
     struct keyring *keyring; /* Signs what is written here; NULL: nothing is signed. */
     const char *rules_path; /* Of the standing rules; NULL: they are kept in memory only. */
+    const char *sts_path;   /* Of the policies of MTA-STS; NULL: they are kept in memory only. */
     int programs; /* Who runs programs (delivery/program.h); 0: nobody. */
     bool simulated;         /* The addresses of this machine are not ours. */
 };

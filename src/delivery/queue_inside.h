@@ -24,6 +24,7 @@
 
 struct sasl;
 struct standing;
+struct sts_cache;
 struct smtp_client;
 struct tls_context;
 
@@ -56,6 +57,7 @@ struct queue {
     struct families families;
     instant six_asked_at;
     bool has_six; /* This machine reaches IPv6 addresses. */
+    instant sts_look_at; /* When loop 0 looks for old policies. */
 
     struct spool *spool;
     struct accounts *accounts;
@@ -67,6 +69,7 @@ struct queue {
     int programs; /* 0: nobody runs programs. */
     struct sasl *sasl;
     struct standing *standing;
+    struct sts_cache *sts;
     struct endpoint *own_endpoints;
     size_t own_endpoint_count;
     instant stop_deadline;
@@ -183,6 +186,9 @@ WAITS void local_deliver(struct runner *runner, const struct envelope *envelope,
 /* standing_rules.c.  On loop 0: what rules that have ended kept is due again.  When to look next,
  * on the wall clock. */
 instant standing_tick(struct queue_loop *loop, instant now);
+
+/* secure_sts.c.  On loop 0: asks anew for policies that are old.  When to look next. */
+instant secure_sts_tick(struct queue_loop *loop, instant now);
 
 /* queue.c */
 /* For route_facts.is_out, without the lock: whether the site behind the way named KEY pauses.  ARG is

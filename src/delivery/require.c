@@ -46,7 +46,10 @@ is_proven(const struct attempt *a, const struct secure_plan *plan)
 {
     if (a->route.kind == ROUTE_RELAY && !a->route.relay.mx)
         return true; /* The administrator names it. */
-    return a->mx_secure || plan->by == SECURE_BY_STS;
+    if (a->mx_secure || (plan->by == SECURE_BY_STS && !plan->noted))
+        return true;
+    return plan->sts && plan->sts->policy.mode != STS_NONE &&
+           sts_policy_names(&plan->sts->policy, plan->host);
 }
 
 static void
@@ -78,7 +81,7 @@ require(const struct attempt *a, struct secure_plan *plan)
         add_why(plan, "; the sender demands the same on the whole way");
         return;
     }
-    plan->demand = SECURE_NAME;
+    plan->demand = plan->enforced = SECURE_NAME;
     plan->by = SECURE_BY_MESSAGE;
     plan->observed = false;
     (void)snprintf(plan->why, sizeof(plan->why),
@@ -91,7 +94,7 @@ relax(struct secure_plan *plan)
 {
     if (plan->by != SECURE_BY_STS && plan->by != SECURE_BY_DANE)
         return;
-    plan->demand = SECURE_MAY;
+    plan->demand = plan->enforced = SECURE_MAY;
     plan->by = SECURE_BY_MESSAGE;
     plan->observed = false;
     plan->refused = plan->noted = SECURE_FINE;

@@ -104,6 +104,8 @@ struct route_hosts {
     struct route_answer answer; /* code != 0: there is no host, for this reason. */
 };
 
+/* Behind the name of a site whose hosts must prove more than the same hosts without it: "/sts". */
+void route_mark_site(struct route_hosts *hosts, const char *mark);
 /* Whether NAME names SITE, as it stands in route_hosts.site: by all its hosts, or by one of them. */
 bool route_site_has(str site, str name);
 

@@ -152,19 +152,29 @@ compare_names(const void *a, const void *b)
     return str_cmp(*(const str *)a, *(const str *)b);
 }
 
-/* Behind the name of a site whose hosts the DNS has signed. */
-static const char secure_mark[] = "/dnssec";
+/* Behind the name of a site: all marks together. */
+enum {
+    SITE_MARKS_MAX = 24
+};
+
+void
+route_mark_site(struct route_hosts *hosts, const char *mark)
+{
+    size_t len = strlen(hosts->site);
+    size_t more = strlen(mark) + 1;
+
+    must(len + more <= sizeof(hosts->site));
+    memcpy(hosts->site + len, mark, more);
+}
 
 /* A connection that was made for a domain without DNSSEC is not proven enough for one that has it:
  * the same hosts are two sites then. */
 static void
 mark_secure(struct route_hosts *hosts)
 {
-    size_t len = strlen(hosts->site);
-
     for (size_t i = 0; i < hosts->count; i++)
         if (hosts->hosts[i].secure) {
-            memcpy(hosts->site + len, secure_mark, sizeof(secure_mark));
+            route_mark_site(hosts, "/dnssec");
             return;
         }
 }
@@ -176,8 +186,7 @@ route_site_has(str site, str name)
 
     if (str_eq_nocase(site, name))
         return true;
-    if (str_ends(site, str_from(secure_mark)))
-        site = str_head(site, site.len - strlen(secure_mark));
+    (void)str_split(site, '/', &site, &host); /* Its marks. */
     while (site.len > 0) {
         if (!str_split(site, ',', &host, &site))
             site = S("");
@@ -187,7 +196,8 @@ route_site_has(str site, str name)
     return false;
 }
 
-/* Whoever finds another list with the same name gets the connections that were made for this one. */
+/* Whoever finds another list with the same name gets the connections that were made for this one.
+ */
 static void
 shorten(struct buf *text, size_t max)
 {
@@ -216,8 +226,8 @@ name_site(struct search *search, const struct dns_record *records, size_t count)
     for (size_t i = 0; i < count; i++)
         if (i == 0 || !str_eq(names[i], names[i - 1]))
             buf_addf(&text, "%s%.*s", i ? "," : "", STR_ARG(names[i]));
-    if (text.len >= sizeof(search->hosts->site) - sizeof(secure_mark))
-        shorten(&text, sizeof(search->hosts->site) - sizeof(secure_mark) - 1);
+    if (text.len >= sizeof(search->hosts->site) - SITE_MARKS_MAX)
+        shorten(&text, sizeof(search->hosts->site) - SITE_MARKS_MAX - 1);
     memcpy(search->hosts->site, buf_cstr(&text), text.len + 1);
     buf_done(&text);
     return OK;

@@ -78,8 +78,9 @@ say(struct secure_plan *plan, const char *format, ...)
 static void
 demand(struct secure_plan *plan, enum secure_demand demanded, enum secure_by by)
 {
-    plan->demand = demanded;
+    plan->demand = plan->enforced = demanded;
     plan->by = by;
+    plan->observed = false;
 }
 
 static enum secure_demand
@@ -191,16 +192,24 @@ apply(const struct secure_plan *plan, struct smtp_client_options *options)
 {
     if (plan->by == SECURE_BY_RELAY)
         return;
-    options->tls = plan->demand == SECURE_PLAIN || plan->refused  ? RELAY_TLS_OFF
-                   : plan->demand == SECURE_MAY || plan->observed ? RELAY_TLS_MAY
-                                                                  : RELAY_TLS_REQUIRE;
-    options->verify =
-        plan->demand == SECURE_NAME && !plan->observed ? RELAY_VERIFY_ON : RELAY_VERIFY_OFF;
-    if (plan->demand != SECURE_TLSA)
+    options->tls = plan->enforced == SECURE_PLAIN ? RELAY_TLS_OFF
+                   : plan->enforced == SECURE_MAY ? RELAY_TLS_MAY
+                                                  : RELAY_TLS_REQUIRE;
+    options->verify = plan->enforced == SECURE_NAME ? RELAY_VERIFY_ON : RELAY_VERIFY_OFF;
+    if (plan->enforced != SECURE_TLSA)
         return;
     options->tlsa = plan->tlsa ? plan->tlsa->items : NULL;
     options->tlsa_count = plan->tlsa ? plan->tlsa->count : 0;
     options->also_named = plan->domain;
+}
+
+/* What is known without asking the DNS about the host. */
+static void
+by_others(struct attempt *a, struct secure_plan *plan)
+{
+    if (a->sts)
+        secure_by_sts(a->sts, plan);
+    require_plan(a, plan);
 }
 
 WAITS enum err
@@ -213,7 +222,7 @@ attempt_secure(struct attempt *a, const struct route_host *host,
     e = ask_for_records(a, host, plan);
     if (e)
         return e;
-    require_plan(a, plan);
+    by_others(a, plan);
     apply(plan, options);
     return OK;
 }
@@ -251,12 +260,14 @@ secure_result_of(const struct smtp_failure *failure)
 }
 
 static enum secure_verified
-verified_by(const struct secure_plan *plan, const struct tls_info *tls)
+verified_by(const struct secure_plan *plan, const struct secure_outcome *outcome)
 {
-    if (!tls->verified)
-        return SECURE_UNVERIFIED_OPPORTUNISTIC;
-    if (tls->by_dane)
+    if (!outcome->has_tls)
+        return SECURE_UNVERIFIED_CLEAR;
+    if (outcome->by_dane)
         return SECURE_VERIFIED_DANE;
+    if (!outcome->named)
+        return SECURE_UNVERIFIED_OPPORTUNISTIC;
     if (plan->demand < SECURE_NAME)
         return SECURE_VERIFIED_PKIX;
     switch (plan->by) {
@@ -298,8 +309,9 @@ see_connection(const struct smtp_client *client, const struct secure_plan *plan,
     }
     outcome->has_tls = true;
     outcome->named = tls->verified && !tls->by_dane;
+    outcome->by_dane = tls->verified && tls->by_dane;
     outcome->by_anchor = tls->by_anchor;
-    outcome->verified = verified_by(plan, tls);
+    outcome->verified = verified_by(plan, outcome);
     copy(outcome->version, sizeof(outcome->version), str_from(tls->version));
     copy(outcome->cipher, sizeof(outcome->cipher), str_from(tls->cipher));
     if (!tls->verified && plan->demand >= SECURE_NAME) {
@@ -321,6 +333,9 @@ secure_conclude(struct attempt *a, const struct secure_plan *plan, const struct 
         .requires = plan->requires,
         .result = plan->refused ? plan->refused : plan->noted,
         .peer = host->endpoint,
+        .records = !plan->tlsa         ? SECURE_PLAIN
+                   : plan->tlsa->count ? SECURE_TLSA
+                                       : SECURE_TLS,
     };
     copy(outcome->domain, sizeof(outcome->domain), plan->domain);
     copy(outcome->host, sizeof(outcome->host), plan->host);
@@ -354,8 +369,42 @@ secure_is_enough(const struct secure_outcome *proved, const struct secure_plan *
     case SECURE_NAME:
         return proved->named || (plan->observed && proved->has_tls);
     case SECURE_TLSA:
-        return proved->verified == SECURE_VERIFIED_DANE &&
-               (!proved->by_anchor || is_domain(proved, plan));
+        return proved->by_dane && (!proved->by_anchor || is_domain(proved, plan));
     }
     return false;
+}
+
+void
+secure_restate(struct secure_outcome *outcome, const struct secure_plan *plan)
+{
+    if (!is_domain(outcome, plan))
+        copy(outcome->domain, sizeof(outcome->domain), plan->domain);
+    else if (outcome->by == plan->by && outcome->demand == plan->demand)
+        return;
+    outcome->by = plan->by;
+    outcome->demand = plan->demand;
+    outcome->verified = verified_by(plan, outcome);
+    outcome->result = plan->noted;
+    copy(outcome->why, sizeof(outcome->why), str_from(plan->why));
+}
+
+bool
+secure_goes_on(struct attempt *a)
+{
+    struct secure_outcome *proved = &a->runner->client_secure;
+    struct route_host host = { .name = a->runner->client_host };
+    struct smtp_client_options options = { .tls = a->runner->config->delivery.tls };
+    struct secure_plan *plan = &a->plan;
+
+    a->mx_secure = proved->requires; /* Then that was proven, too. */
+    begin_plan(a, &host, &options, plan);
+    if (proved->records) {
+        demand(plan, proved->records, SECURE_BY_DANE);
+        say(plan, "the host has TLSA records");
+    }
+    by_others(a, plan);
+    if (!secure_is_enough(proved, plan))
+        return false;
+    secure_restate(proved, plan);
+    return true;
 }

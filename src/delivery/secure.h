@@ -11,6 +11,7 @@
 #include "base/ipaddr.h"
 #include "base/str.h"
 
+struct sts_known;
 struct tlsa_set;
 
 enum {
@@ -62,13 +63,15 @@ const char *secure_by_name(enum secure_by by); /* "dane" */
 struct secure_plan {
     enum secure_demand demand;
     enum secure_by by;
-    bool requires; /* REQUIRETLS: the host must promise it for the rest of the way. */
-    bool observed; /* What fails is only noted (STS testing): mail goes all the same. */
+    bool requires;               /* REQUIRETLS: the host must promise it for the rest of the way. */
+    enum secure_demand enforced; /* DEMAND; less where what fails is only noted (STS testing). */
+    bool observed;
     enum secure_result refused; /* Not FINE: the host must not even be connected to. */
     enum secure_result noted;   /* Not FINE: what failed already, without keeping mail back. */
     str domain;                 /* Next hop, as its MX records were asked for. */
     str host;
     const struct tlsa_set *tlsa; /* NULL: the host has none. */
+    const struct sts_known *sts; /* The domain's policy, whoever decides; NULL: it has none. */
     char why[SECURE_WHY_MAX];    /* In words: of the demand, or of REFUSED. */
 };
 
@@ -96,7 +99,9 @@ struct secure_outcome {
     bool has_tls;
     bool named;     /* A root vouched for the host's name. */
     bool requires;  /* REQUIRETLS was promised, and which hosts are the domain's was proven. */
-    bool by_anchor; /* DANE-TA: the names of this domain alone were checked. */
+    bool by_dane;   /* A TLSA record did, */
+    bool by_anchor; /* of an authority, so that the names of this domain alone were checked. */
+    enum secure_demand records; /* What the host's TLSA records ask for; PLAIN: it has none. */
     char version[16];
     char cipher[64];
     struct endpoint peer;
@@ -106,5 +111,7 @@ struct secure_outcome {
     char why[SECURE_WHY_MAX]; /* The plan's words, or what failed. */
 };
 
+/* The same connection under another plan for which it is enough. */
+void secure_restate(struct secure_outcome *outcome, const struct secure_plan *plan);
 /* Whether a connection that proved PROVED is enough for PLAN, with the same host. */
 bool secure_is_enough(const struct secure_outcome *proved, const struct secure_plan *plan);

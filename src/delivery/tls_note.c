@@ -41,6 +41,28 @@ add_tlsa(const struct tlsa_set *set, struct buf *lines)
     }
 }
 
+/* The text and, behind it, the hosts that it names. */
+static void
+add_sts(const struct sts_policy *policy, struct buf *lines, struct tls_session *session)
+{
+    size_t text_len;
+
+    sts_policy_format(policy, lines);
+    text_len = lines->len;
+    for (size_t i = 0; i < policy->pattern_count; i++)
+        buf_addf(lines, "%s%.*s", i ? "\n" : "", STR_ARG(policy->patterns[i]));
+    if (!buf_ok(lines))
+        return;
+    session->lines = str_trim(str_head(buf_str(lines), text_len));
+    session->mx = str_skip(buf_str(lines), text_len);
+}
+
+static bool
+is_of_sts(const struct secure_plan *plan)
+{
+    return plan->noted >= SECURE_STS_POLICY_FETCH_ERROR && plan->noted <= SECURE_STS_WEBPKI_INVALID;
+}
+
 static void
 add_policy(const struct secure_plan *plan, struct buf *lines, struct tls_session *session)
 {
@@ -51,6 +73,11 @@ add_policy(const struct secure_plan *plan, struct buf *lines, struct tls_session
         session->mx = plan->host;
         add_tlsa(plan->tlsa, lines);
         session->lines = buf_str(lines);
+    } else if (plan->sts && plan->sts->policy.mode != STS_NONE) {
+        session->type = TLSRPT_STS;
+        add_sts(&plan->sts->policy, lines, session);
+    } else if (is_of_sts(plan)) {
+        session->type = TLSRPT_STS;
     }
 }
 
@@ -69,7 +96,7 @@ attempt_note_tls(struct attempt *a, const struct smtp_failure *failure)
 
     if (!is_counted(a))
         return;
-    buf_init(&lines, 4 * TLS_REPORTS_POLICY_TEXT_MAX);
+    buf_init(&lines, STS_POLICY_SIZE_MAX);
     if (!a->plan.refused)
         session.peer = a->outcome.peer.addr;
     add_policy(&a->plan, &lines, &session);

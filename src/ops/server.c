@@ -291,6 +291,7 @@ open_spool(struct server *server, const struct config *config, struct why *why)
     };
     char path[PATH_SIZE];
     char rules_path[PATH_SIZE];
+    char sts_path[PATH_SIZE];
     struct spool_options spool = {
         .dir = path,
         .segment_bytes = config->store.segment_size,
@@ -305,6 +306,9 @@ open_spool(struct server *server, const struct config *config, struct why *why)
     if (!e)
         e = data_path(config, "standing.rules", rules_path, why);
     queue.rules_path = rules_path;
+    if (!e)
+        e = data_path(config, "sts.db", sts_path, why);
+    queue.sts_path = sts_path;
     if (!e)
         e = queue_new(&queue, &services->queue, why);
     if (!e)

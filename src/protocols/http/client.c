@@ -58,6 +58,21 @@ take_retry_after(struct http_head *head, str value, instant now)
     head->retry_after = MIN(head->retry_after, retry_after_max);
 }
 
+/* Cut where a type of a sensible length would have ended long ago. */
+static void
+take_type(struct http_head *head, str value)
+{
+    str type, parameters;
+
+    (void)str_split(value, ';', &type, &parameters);
+    type = str_head(str_trim(type), sizeof(head->content_type) - 1);
+    if (!str_is_printable(type))
+        type = S("");
+    if (type.len)
+        memcpy(head->content_type, type.ptr, type.len);
+    head->content_type[type.len] = '\0';
+}
+
 static enum err
 add_field(struct http_head *head, str line, instant now)
 {
@@ -68,6 +83,8 @@ add_field(struct http_head *head, str line, instant now)
     value = str_trim(value);
     if (str_eq_nocase(name, S("Retry-After")))
         take_retry_after(head, value, now);
+    else if (str_eq_nocase(name, S("Content-Type")))
+        take_type(head, value);
     else if (str_eq_nocase(name, S("Content-Length")))
         head->has_length = str_to_u64(value, &head->length);
     else if (str_eq_nocase(name, S("Transfer-Encoding")))

@@ -16,7 +16,8 @@ struct stream;
 enum {
     HTTP_LINE_MAX = 8192,
     HTTP_LINES_MAX = 200, /* Of all heads before the final one's end. */
-    HTTP_TEXT_MAX = 300
+    HTTP_TEXT_MAX = 300,
+    HTTP_TYPE_MAX = 80
 };
 
 struct http_request {
@@ -54,6 +55,7 @@ struct http_head {
     uint64_t length;
     duration retry_after;
     char reason[HTTP_TEXT_MAX];
+    char content_type[HTTP_TYPE_MAX]; /* Without parameters: "text/plain". */
 };
 /* LINE with its end.  NOW (wall clock) is what a Retry-After date is held against.  After an
  * interim head (1xx) it begins anew.  ERR_SYNTAX, ERR_LIMIT. */

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* https.h: a connection to a web host that must prove its name, for policies and reports. */
+#pragma once
+
+#include "base/arena.h"
+#include "base/base.h"
+#include "base/err.h"
+#include "base/instant.h"
+#include "base/str.h"
+#include "runtime/tls.h"
+
+struct stream;
+
+enum {
+    HTTPS_ADDRESSES_MAX = 6 /* Tried, of both families together. */
+};
+
+/* To port PORT of HOST, whose addresses our own DNS tells, with TLS and a certificate for that name
+ * by a root that we trust.  ERR_TLS: FAULT says what is wrong with the certificate.
+ * ERR_UNREACHABLE, ERR_TIMEOUT, ERR_CANCELLED, ERR_LIMIT; WHY tells. */
+WAITS enum err https_connect(struct tls_context *context, struct arena *arena, str host,
+                             uint16_t port, instant deadline, struct stream **stream,
+                             enum tls_fault *fault, struct why *why);
