@@ -84,7 +84,7 @@ struct config_tls {
     str certificate; /* Empty: no TLS is offered. */
     str key;
     str next_key; /* Of the certificate to come: only its TLSA record is made of it. */
-    str ca_file; /* Roots beside the system's, for connections that we make. */
+    str ca_file;  /* Roots beside the system's, for connections that we make. */
 };
 
 struct config_dns {
@@ -296,6 +296,22 @@ struct config_tls_reports {
     bool private_addresses; /* Reports may be posted to them. */
 };
 
+/* With which sender our own mail leaves, and what is done with what comes back. */
+enum return_path_mode {
+    RETURN_PATHS_OFF,    /* The sender's own address. */
+    RETURN_PATHS_DOMAIN, /* At bounces.domain. */
+    RETURN_PATHS_SENDER, /* At the sender's domain, where it is ours. */
+};
+
+struct config_bounces {
+    enum return_path_mode return_path;
+    str domain;
+    duration keep;
+    bool forward;
+    str complaints_to;
+    str srs_domain; /* Empty: senders of forwarded mail stay as they are. */
+};
+
 struct config_store {
     uint64_t segment_size;
     uint64_t body_file_over; /* Larger messages get a file of their own. */
@@ -331,6 +347,7 @@ struct config {
     struct config_delivery delivery;
     struct config_limits limits;
     struct config_tls_reports tls_reports;
+    struct config_bounces bounces;
     struct config_store store;
     struct config_events events;
     struct config_pop3 pop3;

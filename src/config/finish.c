@@ -300,6 +300,22 @@ finish_schedule(struct config *config, struct config_problems *problems)
                      "delay_warning would come after the message expired");
 }
 
+static void
+check_bounces(struct config *config, struct config_problems *problems)
+{
+    const struct config_bounces *bounces = &config->bounces;
+
+    if (bounces->return_path == RETURN_PATHS_DOMAIN && !bounces->domain.len)
+        problem_addf(problems, line_of(config, "bounces.return_path"), 1,
+                     "add domain bounces.example.org; whose MX leads here",
+                     "return_path domain needs a domain");
+    if (bounces->return_path != RETURN_PATHS_OFF && bounces->keep > config->events.retention)
+        problem_addf(problems,
+                     MAX(line_of(config, "bounces.keep"), line_of(config, "events.retention")), 1,
+                     "make bounces.keep the shorter one",
+                     "bounces.keep is longer than the events tell of whom a bounce speaks");
+}
+
 void
 config_finish(struct config *config, struct config_problems *problems)
 {
@@ -315,4 +331,5 @@ config_finish(struct config *config, struct config_problems *problems)
     config_finish_dkim(config, problems);
     check_pairs(config, problems);
     finish_schedule(config, problems);
+    check_bounces(config, problems);
 }

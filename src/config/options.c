@@ -26,6 +26,7 @@ const struct section sections[SECTION_COUNT] = {
     [SECTION_DNS_UPDATE] = { "dns_update", "A zone whose records we write ourselves, by dynamic updates (RFC 2136) signed with a key (TSIG, hmac-sha256).  The label is the zone.", true, 0, sizeof(struct config_dns_update) },
     [SECTION_TLS_REPORTS] = { "tls_reports", "The daily reports about TLS that we send to domains that want them (RFC 8460).", false, IN_CONFIG(tls_reports) },
     [SECTION_DNS]      = { "dns", "How names are resolved.", false, IN_CONFIG(dns) },
+    [SECTION_BOUNCES]  = { "bounces", "Under which sender mail leaves, and what comes back to it.  Off until the MX of the domain leads here.", false, IN_CONFIG(bounces) },
     [SECTION_STORE]    = { "store", "The spool and the mailboxes.", false, IN_CONFIG(store) },
     [SECTION_EVENTS]   = { "events", "The record that outpost trace reads.", false, IN_CONFIG(events) },
     [SECTION_POP3]     = { "pop3", "Ceilings for clients of POP3.", false, IN_CONFIG(pop3) },
@@ -66,6 +67,9 @@ static const struct option_choice presets[] = {
     { "unlimited", LIMIT_UNLIMITED }, { "gmail", LIMIT_GMAIL }, { "workspace", LIMIT_WORKSPACE },
     { "small-host", LIMIT_SMALL_HOST }, { NULL, 0 },
 };
+static const struct option_choice return_paths[] = {
+    { "off", RETURN_PATHS_OFF }, { "domain", RETURN_PATHS_DOMAIN }, { "sender", RETURN_PATHS_SENDER }, { NULL, 0 },
+};
 static const struct option_choice log_levels[] = {
     { "error", LOG_LEVEL_ERROR }, { "warning", LOG_LEVEL_WARNING }, { "info", LOG_LEVEL_INFO },
     { "debug", LOG_LEVEL_DEBUG }, { NULL, 0 },
@@ -92,6 +96,7 @@ static const struct option_choice dkim_forms[] = {
 #define TLS_REPORTS(...) ROW(TLS_REPORTS, tls_reports, __VA_ARGS__)
 #define SOURCE(...)   ROW(SOURCE, source, __VA_ARGS__)
 #define DNS(...)      ROW(DNS, dns, __VA_ARGS__)
+#define BOUNCES(...)  ROW(BOUNCES, bounces, __VA_ARGS__)
 #define STORE(...)    ROW(STORE, store, __VA_ARGS__)
 #define POP3(...)     ROW(POP3, pop3, __VA_ARGS__)
 /* The options that `relay` and `route` share. */
@@ -256,6 +261,13 @@ const struct option options[] = {
     DNS(trust_anchor, TEXTS, "", RESTART, 0, 0, NULL, "A DS or DNSKEY record, quoted, that is believed as well."),
     DNS(hosts_file, PATH, "", RESTART, 0, 0, NULL, "A file like /etc/hosts that is believed before the DNS."),
     DNS(timeout, DURATION, "30s", LIVE, MILLISECONDS(10), MINUTES(10), NULL, "How long one question may take."),
+
+    BOUNCES(return_path, ENUM, "off", LIVE, 0, 0, return_paths, "The sender under which mail of logins, trusted networks and this machine leaves: its own (off), or an address that names the message, so that late bounces and complaints are tied to it: at bounces.domain (domain), or at the sender's own domain where it is ours (sender).  The MX of that domain must lead here, and its SPF record must allow this server."),
+    BOUNCES(domain, HOSTNAME, "", LIVE, 0, 0, NULL, "A domain for such senders alone, such as bounces.example.org; below the domain of From, DMARC takes it as aligned."),
+    BOUNCES(keep, DURATION, "14d", LIVE, HOURS(1), DAYS(3650), NULL, "How long after its message was taken in such an address is still mailed to; not longer than events.retention."),
+    BOUNCES(forward, BOOL, "on", LIVE, 0, 0, NULL, "Whether a report that was understood goes on to the original sender, too; all else that comes to such an address always does."),
+    BOUNCES(complaints_to, ADDRESS, "", LIVE, 0, 0, NULL, "The address to which feedback loops send complaints (ARF); where it is a mailbox here they are put there as well."),
+    BOUNCES(srs_domain, HOSTNAME, "", LIVE, 0, 0, NULL, "The domain of senders (SRS) of mail that an alias sends on to other places, so that its SPF record holds; its MX must lead here.  Senders stay as they are when not set."),
 
     STORE(segment_size, BYTES, "64M", RESTART, 1048576, 1ULL << 32, NULL, "Bytes of one segment of the spool."),
     STORE(body_file_over, BYTES, "1M", RESTART, 4096, 1ULL << 32, NULL, "Messages above this size get a file of their own in the spool."),

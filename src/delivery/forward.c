@@ -8,6 +8,7 @@
 #include "delivery/forward.h"
 
 #include "delivery/queue_inside.h"
+#include "delivery/return_address.h"
 #include "runtime/clock.h"
 
 enum {
@@ -35,9 +36,10 @@ fill_recipients(const struct forward *f, struct recipient *recipients)
         original = S("");
     for (size_t i = 0; i < f->resolution->count; i++)
         if (f->resolution->targets[i].kind != TARGET_MAILBOX)
-            recipients[count++] = (struct recipient){ .address = f->resolution->targets[i].address,
-                                                      .original = original,
-                                                      .notify = notify_of_target(f->alias->notify) };
+            recipients[count++] =
+                (struct recipient){ .address = f->resolution->targets[i].address,
+                                    .original = original,
+                                    .notify = notify_of_target(f->alias->notify) };
     return count;
 }
 
@@ -89,12 +91,25 @@ post_copy(const struct forward *f, str head, struct envelope *copy)
     return e;
 }
 
+/* What leaves for other places in the name of a stranger's domain is not what its SPF record
+ * allows. */
+static enum err
+rewrite_sender(const struct forward *f, struct envelope *copy, bool *too_long)
+{
+    struct queue *queue = f->runner->queue;
+
+    return return_address_forwarding(f->runner->config, queue->accounts, queue->secrets,
+                                     copy->reverse_path, clock_now(), &f->runner->arena,
+                                     &copy->reverse_path, too_long);
+}
+
 WAITS enum err
 forward_send(const struct forward *f, str *told)
 {
     struct arena *arena = &f->runner->arena;
     struct envelope copy = *f->envelope;
     char id[MSGID_TEXT_SIZE + 1];
+    bool too_long;
     enum err e;
     str head;
 
@@ -105,11 +120,14 @@ forward_send(const struct forward *f, str *told)
     copy.recipient_count = fill_recipients(f, copy.recipients);
     if (copy.recipient_count == 0)
         return OK;
-    e = post_copy(f, head, &copy);
+    e = rewrite_sender(f, &copy, &too_long);
+    if (!e)
+        e = post_copy(f, head, &copy);
     if (e)
         return e;
     msgid_format(copy.id, id);
-    if (!arena_printf(arena, told, "Went to the addresses of the alias; on as message %s", id))
-        *told = S("Went to the addresses of the alias");
+    if (!arena_printf(arena, told, "%s; on as message %s%s", f->did, id,
+                      too_long ? ", with its own sender, which is too long for SRS" : ""))
+        *told = str_from(f->did);
     return OK;
 }

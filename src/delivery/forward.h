@@ -18,6 +18,7 @@ struct forward {
     struct body *body; /* With what stands before it. */
     const struct recipient *alias;
     const struct resolution *resolution;
+    const char *did; /* In the words of the event. */
 };
 
 /* Puts the copy into the spool and the queue; OK when it is durable, or when all targets are

@@ -6,8 +6,10 @@
  *
  * Loops show in Delivered-To, which every delivery and every expansion adds.
  */
+#include "delivery/bounce_intake.h"
 #include "delivery/forward.h"
 #include "delivery/queue_inside.h"
+#include "delivery/return_address.h"
 #include "runtime/clock.h"
 
 #include <string.h>
@@ -20,7 +22,8 @@ struct local {
     struct runner *runner;
     const struct envelope *envelope;
     struct body *body;
-    str header; /* Of the message, as far as it is looked at; read when it is first needed. */
+    const char *did; /* What an expansion is called. */
+    str header;      /* Of the message, as far as it is looked at; read when it is first needed. */
 };
 
 struct reading {
@@ -156,6 +159,7 @@ send_on(struct local *local, const struct recipient *alias, const struct resolut
         .body = local->body,
         .alias = alias,
         .resolution = resolution,
+        .did = local->did,
     };
 
     return forward_send(&forward, told);
@@ -193,7 +197,7 @@ WAITS static void
 expand(struct local *local, const struct recipient *alias, const struct resolution *resolution,
        struct result *result)
 {
-    str told = S("Went to the addresses of the alias");
+    str told = str_from(local->did);
     struct result failed = { .outcome = OUTCOME_EXPANDED };
     enum err e = OK;
 
@@ -227,15 +231,119 @@ expand(struct local *local, const struct recipient *alias, const struct resoluti
         set(result, OUTCOME_EXPANDED, 250, "2.1.5", told.ptr);
 }
 
+/* --- What comes back. */
+
+/* To the one address TARGET, which needs not be here. */
+WAITS static void
+send_back(const struct local *local, const struct envelope *envelope,
+          const struct recipient *recipient, str target, const char *did, struct result *result)
+{
+    struct local back = *local;
+    struct resolution_target to = { .kind = TARGET_ELSEWHERE, .address = target };
+    struct resolution resolution = { .kind = RESOLUTION_ALIAS, .targets = &to, .count = 1 };
+
+    back.envelope = envelope;
+    back.did = did;
+    expand(&back, recipient, &resolution, result);
+}
+
+/* A report, or whatever somebody sent there.  It goes on as what nobody reports about. */
+WAITS static void
+take_report(const struct local *local, const struct recipient *recipient,
+            const struct return_path *path, struct result *result)
+{
+    struct envelope onward = *local->envelope;
+    struct recipient quiet = *recipient;
+    struct bounce_news news;
+    enum err e = bounce_intake(local->runner, local->envelope, local->body, path, &news);
+
+    if (e)
+        set(result, OUTCOME_DEFERRED, 451, "4.3.0", "What came back cannot be read now");
+    else if (!news.is_known)
+        set(result, OUTCOME_FAILED, 550, "5.1.1",
+            "The message that it is about is not known any more");
+    else if (news.is_understood && !local->runner->config->bounces.forward)
+        set(result, OUTCOME_DELIVERED, 250, "2.1.5", news.told.ptr);
+    else {
+        onward.reverse_path = S("");
+        onward.door = DOOR_BOUNCE;
+        quiet.notify = NOTIFY_NEVER;
+        send_back(local, &onward, &quiet, news.sender, news.told.ptr, result);
+    }
+}
+
+/* Complaints are read; where the address is a mailbox here as well, they go there, too. */
+WAITS static bool
+take_complaint(const struct local *local, const struct recipient *recipient, struct result *result)
+{
+    struct runner *runner = local->runner;
+    struct resolution resolution;
+    struct bounce_news news;
+    enum err e = bounce_intake(runner, local->envelope, local->body, NULL, &news);
+
+    if (!e)
+        e = accounts_resolve(runner->queue->accounts, &runner->arena, recipient->address,
+                             &resolution);
+    if (e)
+        set(result, OUTCOME_DEFERRED, 451, "4.3.0", "What came back cannot be read now");
+    else if (resolution.kind == RESOLUTION_NOT_OURS || resolution.kind == RESOLUTION_UNKNOWN)
+        set(result, OUTCOME_DELIVERED, 250, "2.1.5", news.told.ptr);
+    else
+        return false;
+    return true;
+}
+
+/* An address that nobody has.  True: RESULT says what became of it; else ADDRESS is to be looked
+ * up. */
+WAITS static bool
+take_return(const struct local *local, const struct recipient *recipient, str *address,
+            struct result *result)
+{
+    struct runner *runner = local->runner;
+    struct queue *queue = runner->queue;
+    struct return_address found;
+    enum err e = return_address_check(runner->config, queue->accounts, queue->secrets,
+                                      recipient->address, clock_now(), &runner->arena, &found);
+
+    if (e == ERR_LIMIT) {
+        set(result, OUTCOME_DEFERRED, 451, "4.3.0", "Too little memory to read the address");
+        return true;
+    }
+    if (e) {
+        set(result, OUTCOME_FAILED, 550, "5.1.1", "Nobody here has this address");
+        return true;
+    }
+    switch (found.kind) {
+    case RETURN_REPORT:
+        take_report(local, recipient, &found.path, result);
+        return true;
+    case RETURN_SRS:
+        send_back(local, local->envelope, recipient, found.original,
+                  "Went back to whose mail was sent on", result);
+        return true;
+    case RETURN_COMPLAINT:
+        return take_complaint(local, recipient, result);
+    case RETURN_POSTMASTER:
+        *address = S("postmaster");
+        return false;
+    default:
+        return false;
+    }
+}
+
 /* --- One recipient. */
 
 WAITS static void
 deliver_one(struct local *local, const struct recipient *recipient, struct result *result)
 {
     struct resolution resolution;
-    enum err e = accounts_resolve(local->runner->queue->accounts, &local->runner->arena,
-                                  recipient->address, &resolution);
+    str address = recipient->address;
+    enum err e;
 
+    if (take_return(local, recipient, &address, result))
+        return;
+    e = accounts_resolve(local->runner->queue->accounts, &local->runner->arena, address,
+                         &resolution);
     if (e) {
         set(result, OUTCOME_DEFERRED, 451, "4.3.0", "The address cannot be looked up");
         return;
@@ -264,7 +372,12 @@ void
 local_deliver(struct runner *runner, const struct envelope *envelope, struct body *body,
               struct schedule_row *const *rows, size_t count, struct result *results)
 {
-    struct local local = { .runner = runner, .envelope = envelope, .body = body };
+    struct local local = {
+        .runner = runner,
+        .envelope = envelope,
+        .body = body,
+        .did = "Went to the addresses of the alias",
+    };
 
     for (size_t i = 0; i < count; i++) {
         results[i] = (struct result){ .row = rows[i], .remote = "", .is_attempt = true };

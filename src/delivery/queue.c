@@ -149,6 +149,7 @@ queue_new(const struct queue_options *options, struct queue **queue, struct why 
     made->events = options->events;
     made->keyring = options->keyring;
     made->tls_reports = options->tls_reports;
+    made->secrets = options->secrets;
     made->programs = options->programs;
     made->sasl = sasl_new();
     find_own_endpoints(made, options->config, options->simulated);

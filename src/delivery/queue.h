@@ -28,6 +28,7 @@ struct tls_reports;
 struct mailstore;
 struct queue;
 struct route_self;
+struct secrets;
 struct shaping;
 struct standing_rule;
 struct spool;
@@ -39,6 +40,7 @@ struct queue_options {
     struct mailstore *mailstore;
     struct events *events; /* NULL: none. */
     struct tls_reports *tls_reports; /* NULL: nothing is counted. */
+    struct secrets *secrets; /* Of return paths; NULL: there are none. */
     struct keyring *keyring; /* Signs what is written here; NULL: nothing is signed. */
     const char *rules_path; /* Of the standing rules; NULL: they are kept in memory only. */
     const char *sts_path;   /* Of the policies of MTA-STS; NULL: they are kept in memory only. */

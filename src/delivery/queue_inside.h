@@ -23,6 +23,7 @@
 #include <pthread.h>
 
 struct sasl;
+struct secrets;
 struct standing;
 struct sts_cache;
 struct smtp_client;
@@ -33,6 +34,7 @@ enum {
     ATTEMPT_ARENA_MAX = 64 * 1024 * 1024, /* The envelope of the largest message, its answers, its routes. */
     QUEUE_LOOPS_MAX = 256,
     OWN_ENDPOINTS_MAX = 256,
+    RECENT_REPORTS = 64,
 };
 /* clang-format on */
 
@@ -58,6 +60,8 @@ struct queue {
     instant six_asked_at;
     bool has_six; /* This machine reaches IPv6 addresses. */
     instant sts_look_at; /* When loop 0 looks for old policies. */
+    uint64_t recent_reports[RECENT_REPORTS]; /* Hashes: bounce_intake.c. */
+    size_t recent_report_count;
 
     struct spool *spool;
     struct accounts *accounts;
@@ -65,6 +69,7 @@ struct queue {
     struct events *events;
     struct keyring *keyring;
     struct tls_reports *tls_reports; /* NULL: nothing is counted. */
+    struct secrets *secrets; /* NULL: no return paths of our own. */
     struct tls_context *tls_context;
     int programs; /* 0: nobody runs programs. */
     struct sasl *sasl;

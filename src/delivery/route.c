@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* route.c: from an address to a way.
  *
- * The rules of route_choose(), the first that fits:  an alias or a mailbox here; the `route` blocks
+ * The rules of route_choose(), the first that fits:  an address for what comes back, an alias or a
+ * mailbox here; the `route` blocks
  * that name recipients, in the order of the file; the route of the domain in the directory; the
  * other `route` blocks; the block `relay`; the MX records of the domain.  A domain of ours that a
  * route takes is a gateway: its aliases are still expanded here.
@@ -13,6 +14,7 @@
 #include "delivery/route.h"
 
 #include "config/config.h"
+#include "delivery/return_address.h"
 #include "delivery/source_check.h"
 #include "formats/address.h"
 #include "mail/lane.h"
@@ -260,6 +262,10 @@ choose_way(const struct config *config, struct accounts *accounts, struct arena 
     domain = e ? S("") : domain_of(arena, &address);
     if (e && resolution.kind == RESOLUTION_NOT_OURS) {
         go_nowhere(route);
+        return OK;
+    }
+    if (return_kind_of(config, accounts, facts->recipient) != RETURN_NONE) {
+        go_local(route, domain, S("an address for what comes back"));
         return OK;
     }
     if (resolution.kind == RESOLUTION_ALIAS || resolution.kind == RESOLUTION_LOOP ||

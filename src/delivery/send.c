@@ -7,6 +7,7 @@
  */
 #include "base/must.h"
 #include "delivery/attempt.h"
+#include "delivery/return_address.h"
 #include "formats/address.h"
 #include "protocols/smtp/reply.h"
 #include "runtime/clock.h"
@@ -113,6 +114,19 @@ result_of(struct attempt *a, struct schedule_row *row, const struct smtp_recipie
         result->relayed = attempt_relayed(a);
 }
 
+/* The sender that this transaction names.  What a mail store keeps as Return-Path is the message's
+ * own. */
+static enum err
+leave_with(struct attempt *a, size_t first, size_t count, str *reverse_path)
+{
+    struct queue *queue = a->runner->queue;
+
+    if (a->route.kind == ROUTE_RELAY && a->route.relay.kind == RELAY_LMTP)
+        return OK;
+    return return_address_leaving(a->runner->config, queue->accounts, queue->secrets, &a->envelope,
+                                  a->rows[first]->index, count, &a->runner->arena, reverse_path);
+}
+
 /* Rows of the attempt from FIRST on, COUNT of them, in one transaction. */
 WAITS static enum err
 send_some(struct attempt *a, size_t first, size_t count, bool utf8)
@@ -144,6 +158,9 @@ send_some(struct attempt *a, size_t first, size_t count, bool utf8)
     if (!recipients)
         return ERR_LIMIT;
     must(a->envelope.tls_wish != TLS_REQUIRED || runner->client_secure.requires);
+    e = leave_with(a, first, count, &message.reverse_path);
+    if (e)
+        return e;
     for (size_t i = 0; i < count; i++) {
         const struct recipient *to = &a->envelope.recipients[a->rows[first + i]->index];
         recipients[i] = (struct smtp_recipient){ .address = address_for(a, to->address),

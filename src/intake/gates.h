@@ -44,6 +44,7 @@ WAITS enum err gate_future_release(struct intake *intake, struct verdict *verdic
 /* gates_recipient.c: */
 WAITS enum err gate_recipient_count(struct intake *intake, struct verdict *verdict);
 WAITS enum err gate_recipient_syntax(struct intake *intake, struct verdict *verdict);
+WAITS enum err gate_return_address(struct intake *intake, struct verdict *verdict);
 WAITS enum err gate_relay(struct intake *intake, struct verdict *verdict);
 WAITS enum err gate_recipient_exists(struct intake *intake, struct verdict *verdict);
 WAITS enum err gate_mailbox_room(struct intake *intake, struct verdict *verdict);

@@ -7,6 +7,7 @@
 #include "accounts/account.h"
 #include "accounts/limits.h"
 #include "config/config.h"
+#include "delivery/return_address.h"
 #include "intake/gates.h"
 #include "intake/limits_words.h"
 #include "intake/transaction.h"
@@ -34,12 +35,30 @@ gate_recipient_syntax(struct intake *intake, struct verdict *verdict)
     return OK;
 }
 
+/* A forged one is told nothing that an unknown one is not told. */
+enum err
+gate_return_address(struct intake *intake, struct verdict *verdict)
+{
+    struct intake_services *services = intake->services;
+    struct return_address found;
+    enum err e;
+
+    e = return_address_check(intake->config, services->accounts, services->secrets,
+                             intake->candidate->address, clock_now(), &intake->lookup, &found);
+    intake->comes_back = !e && found.kind != RETURN_NONE;
+    if (e == ERR_REFUSED) {
+        verdict_refuse(verdict, 550, "5.1.1", "No such recipient here");
+        return OK;
+    }
+    return e;
+}
+
 enum err
 gate_relay(struct intake *intake, struct verdict *verdict)
 {
     str domain = intake->candidate_forms.domain;
 
-    if (intake_is_ours(intake) || !domain.len)
+    if (intake_is_ours(intake) || intake->comes_back || !domain.len)
         return OK;
     if (!accounts_has_domain(intake->services->accounts, domain))
         verdict_refuse(verdict, 550, "5.7.1", "We do not relay to this domain");
@@ -86,6 +105,8 @@ gate_recipient_exists(struct intake *intake, struct verdict *verdict)
 {
     enum err e;
 
+    if (intake->comes_back)
+        return OK;
     e = resolve_candidate(intake);
     if (e)
         return e;
@@ -121,6 +142,8 @@ gate_mailbox_room(struct intake *intake, struct verdict *verdict)
     const struct resolution *resolution = &intake->resolution;
     enum err e;
 
+    if (intake->comes_back)
+        return OK;
     e = resolve_candidate(intake);
     if (e)
         return e;

@@ -253,6 +253,7 @@ intake_recipient(struct intake *intake, const struct recipient *recipient, struc
     *verdict = (struct verdict){ 0 };
     intake->candidate = recipient;
     intake->resolved = false;
+    intake->comes_back = false;
     arena_clear(&intake->lookup);
     e = find_forms(&intake->lookup, recipient->address, &intake->candidate_forms);
     if (e)

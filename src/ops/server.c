@@ -286,6 +286,7 @@ open_spool(struct server *server, const struct config *config, struct why *why)
         .events = services->events,
         .keyring = services->keyring,
         .tls_reports = server->tls_reports,
+        .secrets = services->secrets,
         .simulated = server->simulated,
         .programs = server->programs,
     };

@@ -66,6 +66,9 @@ static const char *const kind_names[EVENT_KIND_COUNT] = {
     [EVENT_STARTED] = "started",
     [EVENT_STOPPED] = "stopped",
     [EVENT_DUPLICATE] = "duplicate",
+    [EVENT_BOUNCED_LATER] = "bounced_later",
+    [EVENT_DELAYED] = "delayed",
+    [EVENT_REPLIED] = "replied",
 };
 
 enum field_type { TEXT, MORE, NUMBER, TIME, DURATION, MESSAGE, KIND, SEQUENCE };

@@ -48,6 +48,9 @@ enum event_kind {
     EVENT_STARTED = 26,
     EVENT_STOPPED = 27,
     EVENT_DUPLICATE = 28, /* A delivery was seen to be a repetition. */
+    EVENT_BOUNCED_LATER = 29, /* A report says that it failed after the next hop had taken it. */
+    EVENT_DELAYED = 30,       /* A report says that it is still on its way there. */
+    EVENT_REPLIED = 31,       /* A program answered to it. */
     EVENT_KIND_COUNT
 };
 
