@@ -3,6 +3,7 @@
 #include "cli/offline.h"
 
 #include "accounts/account.h"
+#include "accounts/suppression.h"
 #include "config/config.h"
 #include "ops/control_call.h"
 #include "ops/sandbox.h"
@@ -26,8 +27,8 @@ enum {
 bool
 offline_knows(const char *command)
 {
-    static const char *const prefixes[] = { "user.", "domain.", "alias.", "dns.", "trace.search",
-                                            "trace.show" };
+    static const char *const prefixes[] = { "user.", "domain.", "alias.", "dns.", "suppression.",
+                                            "trace.search", "trace.show" };
 
     for (size_t i = 0; i < COUNT_OF(prefixes); i++)
         if (str_starts(str_from(command), str_from(prefixes[i])))
@@ -85,6 +86,10 @@ open_all(const struct config *config, struct control_context *context, struct wh
     e = accounts_open(path, &context->accounts, why);
     if (e)
         return e;
+    e = suppression_open(context->accounts, &(struct suppression_rules){ 0 }, &context->suppression,
+                         why);
+    if (e)
+        return e;
     (void)config_data_path(config, path, sizeof path, "dkim");
     e = keyring_open(path, &context->keyring, why);
     if (e)
@@ -115,6 +120,7 @@ offline_run(const struct config *config, str request, const struct control_carri
         e = control_run(&context, request, carrier);
     if (context.mailboxes)
         mailstore_close(context.mailboxes);
+    suppression_close(context.suppression);
     if (context.accounts)
         accounts_close(context.accounts);
     keyring_close(context.keyring);

@@ -17,9 +17,11 @@ struct config_body {
     unsigned *source_lines;
     unsigned *dkim_policy_lines;
     unsigned *dns_update_lines;
+    unsigned *list_lines;
     size_t listen_room;
     size_t route_room;
     size_t source_room;
+    size_t list_room;
     size_t dkim_policy_room;
     size_t dns_update_room;
     struct config_dkim_policy dkim_policy; /* Where no block says otherwise. */
@@ -39,6 +41,7 @@ struct config_route *config_add_route(struct config *config, str name, unsigned 
 struct config_source *config_add_source(struct config *config, str name, unsigned line);
 struct config_dkim_policy *config_add_dkim_policy(struct config *config, str name, unsigned line);
 struct config_dns_update *config_add_dns_update(struct config *config, str name, unsigned line);
+struct config_list *config_add_list(struct config *config, str name, unsigned line);
 
 /* Records a problem; beyond the maximum it is forgotten. */
 void problem_add(struct config_problems *problems, const struct config_problem *problem);
@@ -52,3 +55,5 @@ void config_finish(struct config *config, struct config_problems *problems);
 void config_finish_sources(struct config *config, struct config_problems *problems);
 /* finish_dkim.c: the policies of signing, and the zones that we write. */
 void config_finish_dkim(struct config *config, struct config_problems *problems);
+/* finish_lists.c: the blocks `list`. */
+void config_finish_lists(struct config *config, struct config_problems *problems);

@@ -200,6 +200,22 @@ config_add_dns_update(struct config *config, str name, unsigned line)
     return arena_copy(&body->arena, name, &update->name) ? update : NULL;
 }
 
+struct config_list *
+config_add_list(struct config *config, str name, unsigned line)
+{
+    struct config_body *body = config->body;
+    struct config_list *list;
+
+    if (!grow(&config->lists, &body->list_lines, config->list_count, &body->list_room,
+              sizeof(*list)))
+        return NULL;
+    body->list_lines[config->list_count] = line;
+    list = &config->lists[config->list_count++];
+    memset(list, 0, sizeof(*list));
+    config_fill(config, SECTION_LIST, list);
+    return arena_copy(&body->arena, name, &list->name) ? list : NULL;
+}
+
 struct config *
 config_default(void)
 {
@@ -233,9 +249,11 @@ config_unref(const struct config *config)
     free(config->dns_updates);
     free(body->dkim_policy_lines);
     free(body->dns_update_lines);
+    free(config->lists);
     free(body->listen_lines);
     free(body->route_lines);
     free(body->source_lines);
+    free(body->list_lines);
     arena_done(&body->arena);
     free(body);
     free((struct config *)(uintptr_t)config);

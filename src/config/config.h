@@ -312,6 +312,27 @@ struct config_bounces {
     str srs_domain; /* Empty: senders of forwarded mail stay as they are. */
 };
 
+/* To whom mail of ours is not sent: accounts/suppression.h. */
+struct config_suppression {
+    bool learn;
+    bool for_all;
+    unsigned bounces;
+    duration bounce_expire;
+    duration bounce_expire_max;
+    duration complaint_expire; /* 0: never. */
+};
+
+/* Mail to many that people can leave: RFC 2369, RFC 8058. */
+struct config_list {
+    str name;
+    struct config_texts sender; /* "news@example.org" or "example.org", of the envelope. */
+    struct config_texts account;
+    str unsubscribe_url; /* "https://example.org/u/": a token follows.  Empty: none. */
+    str unsubscribe_to;  /* Empty: none. */
+    str list_id;         /* "weekly.example.org"; empty: none. */
+    bool one_recipient;  /* A second recipient has to come in a message of its own. */
+};
+
 struct config_store {
     uint64_t segment_size;
     uint64_t body_file_over; /* Larger messages get a file of their own. */
@@ -340,6 +361,7 @@ struct config {
     struct config_server server;
     struct config_tls tls;
     struct config_dkim dkim;
+    struct config_suppression suppression;
     struct config_dns dns;
     struct config_trust trust;
     struct config_smtp smtp;
@@ -364,6 +386,8 @@ struct config {
     size_t dkim_policy_count;
     struct config_dns_update *dns_updates;
     size_t dns_update_count;
+    struct config_list *lists;
+    size_t list_count;
 
     struct config_body *body; /* Memory, references, and where each value came from. */
 };
@@ -413,6 +437,9 @@ const struct config_source *config_find_source(const struct config *config, str 
 const struct config_dkim_policy *config_dkim_policy(const struct config *config, str domain);
 /* The zone of ours that DOMAIN is in; NULL when it is none that we write. */
 const struct config_dns_update *config_dns_update(const struct config *config, str domain);
+/* The list that mail of SENDER (of the envelope) or ACCOUNT belongs to; NULL: none. */
+const struct config_list *config_find_list(const struct config *config, str sender, str account);
+const struct config_list *config_list_named(const struct config *config, str name);
 
 /* A file below the data directory, NUL-terminated: config_data_path(c, path, sizeof path,
  * "control.sock"). False when it does not fit. */

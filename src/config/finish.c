@@ -329,6 +329,7 @@ config_finish(struct config *config, struct config_problems *problems)
     finish_relay(config, problems);
     config_finish_sources(config, problems);
     config_finish_dkim(config, problems);
+    config_finish_lists(config, problems);
     check_pairs(config, problems);
     finish_schedule(config, problems);
     check_bounces(config, problems);

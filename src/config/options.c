@@ -25,6 +25,8 @@ const struct section sections[SECTION_COUNT] = {
     [SECTION_DKIM_POLICY] = { "dkim_policy", "How mail of one domain, and of those below it, is signed; what is not set is as in dkim.  The label is the domain.", true, 0, sizeof(struct config_dkim_policy) },
     [SECTION_DNS_UPDATE] = { "dns_update", "A zone whose records we write ourselves, by dynamic updates (RFC 2136) signed with a key (TSIG, hmac-sha256).  The label is the zone.", true, 0, sizeof(struct config_dns_update) },
     [SECTION_TLS_REPORTS] = { "tls_reports", "The daily reports about TLS that we send to domains that want them (RFC 8460).", false, IN_CONFIG(tls_reports) },
+    [SECTION_SUPPRESSION] = { "suppression", "To whom mail that begins its way here is not sent: what is entered by itself.", false, IN_CONFIG(suppression) },
+    [SECTION_LIST]     = { "list", "Mail to many that people can leave.  The label is its name.  What sender or account says decides which mail it is.", true, 0, sizeof(struct config_list) },
     [SECTION_DNS]      = { "dns", "How names are resolved.", false, IN_CONFIG(dns) },
     [SECTION_BOUNCES]  = { "bounces", "Under which sender mail leaves, and what comes back to it.  Off until the MX of the domain leads here.", false, IN_CONFIG(bounces) },
     [SECTION_STORE]    = { "store", "The spool and the mailboxes.", false, IN_CONFIG(store) },
@@ -94,6 +96,8 @@ static const struct option_choice dkim_forms[] = {
 #define DKIM_POLICY(...) ROW(DKIM_POLICY, dkim_policy, __VA_ARGS__)
 #define DNS_UPDATE(...) ROW(DNS_UPDATE, dns_update, __VA_ARGS__)
 #define TLS_REPORTS(...) ROW(TLS_REPORTS, tls_reports, __VA_ARGS__)
+#define SUPPRESSION(...) ROW(SUPPRESSION, suppression, __VA_ARGS__)
+#define LIST(...)     ROW(LIST, list, __VA_ARGS__)
 #define SOURCE(...)   ROW(SOURCE, source, __VA_ARGS__)
 #define DNS(...)      ROW(DNS, dns, __VA_ARGS__)
 #define BOUNCES(...)  ROW(BOUNCES, bounces, __VA_ARGS__)
@@ -254,6 +258,20 @@ const struct option options[] = {
     TLS_REPORTS(delay, DURATION, "4h", LIVE, 0, HOURS(20), NULL, "Reports leave up to so long after the end of the day, each server at another time."),
     TLS_REPORTS(period, DURATION, "1d", RESTART, SECONDS(5), DAYS(1), NULL, "What a report covers, which RFC 8460 wants to be a day of UTC; only a test has another one."),
     TLS_REPORTS(private_addresses, BOOL, "off", LIVE, 0, 0, NULL, "Whether a report is posted to a web server at an address of a private network or of this machine; strangers say where reports go."),
+
+    SUPPRESSION(learn, BOOL, "on", LIVE, 0, 0, NULL, "Whether entries are made by themselves: of mailboxes that are dead, by what receivers answer to bulk mail and notices, and of complaints."),
+    SUPPRESSION(for_all, BOOL, "off", LIVE, 0, 0, NULL, "Whether a dead mailbox is entered for everybody, not only for the account or sender whose mail was refused."),
+    SUPPRESSION(bounces, INTEGER, "1", LIVE, 1, 100, NULL, "Refusals of an address until the entry is in force."),
+    SUPPRESSION(bounce_expire, DURATION, "90d", LIVE, HOURS(1), DAYS(3650), NULL, "How long a dead mailbox stays entered; twice as long each time that it is dead still."),
+    SUPPRESSION(bounce_expire_max, DURATION, "720d", LIVE, HOURS(1), DAYS(3650), NULL, "The longest of these times."),
+    SUPPRESSION(complaint_expire, DURATION, "0s", LIVE, 0, DAYS(3650), NULL, "How long who complained stays entered; 0s for ever."),
+
+    LIST(sender, DOMAINS, "", LIVE, 0, 0, NULL, "Sender addresses, or their domains, of the envelope whose mail this is."),
+    LIST(account, DOMAINS, "", LIVE, 0, 0, NULL, "Accounts, or their domains, whose mail this is, whatever the sender."),
+    LIST(unsubscribe_url, TEXT, "", LIVE, 0, 0, NULL, "An https URL; a token follows it in List-Unsubscribe (RFC 8058)."),
+    LIST(unsubscribe_to, ADDRESS, "", LIVE, 0, 0, NULL, "An address of a domain of ours: mail to it with a token unsubscribes."),
+    LIST(list_id, TEXT, "", LIVE, 0, 0, NULL, "What List-Id names, such as weekly.example.org; none is added when not set."),
+    LIST(one_recipient, BOOL, "off", LIVE, 0, 0, NULL, "Whether a message may have one recipient only, so that each gets its own link: further ones are put off with 452, and clients send these again."),
 
     DNS(forwarders, ENDPOINTS, "", RESTART, 0, 0, NULL, "Resolvers to ask, as ADDRESS:PORT; without them the roots are asked."),
     DNS(stub, STUBS, "", RESTART, 0, 0, NULL, "ZONE ADDRESS:PORT: a zone that is asked at a server of its own."),

@@ -272,6 +272,7 @@ open_place(struct parser *p, const struct token *name, str label)
             : id == SECTION_DKIM_POLICY
                 ? (void *)config_add_dkim_policy(p->config, label, name->line)
             : id == SECTION_DNS_UPDATE ? (void *)config_add_dns_update(p->config, label, name->line)
+            : id == SECTION_LIST  ? (void *)config_add_list(p->config, label, name->line)
                                   : (void *)config_add_source(p->config, label, name->line);
     p->seen = arena_new_array(&p->config->body->arena, unsigned, option_count);
     if (!place || !p->seen)

@@ -79,6 +79,7 @@ config_show(const struct config *config, bool all, struct buf *out)
         struct config_source no_source = { 0 };
         struct config_dkim_policy no_policy = { 0 };
         struct config_dns_update no_update = { 0 };
+        struct config_list no_list = { 0 };
 
         for (size_t k = 0; id == SECTION_LISTEN && k < config->listener_count; k++)
             show_block(id, config->listeners[k].name, &config->listeners[k], &empty, NULL, true,
@@ -94,6 +95,8 @@ config_show(const struct config *config, bool all, struct buf *out)
         for (size_t k = 0; id == SECTION_DNS_UPDATE && k < config->dns_update_count; k++)
             show_block(id, config->dns_updates[k].name, &config->dns_updates[k], &no_update, NULL,
                        all, out);
+        for (size_t k = 0; id == SECTION_LIST && k < config->list_count; k++)
+            show_block(id, config->lists[k].name, &config->lists[k], &no_list, NULL, all, out);
         if (id == SECTION_RELAY && config->relay.to.kind != RELAY_NONE)
             show_route(id, &config->relay, standard, all, out);
         if (!sections[i].repeated && id != SECTION_RELAY)

@@ -122,6 +122,11 @@ void attempt_read_routes(struct attempt *a, str note);
 /* Which way ROW goes now: as a rule or an operator says, or by route_choose().  ERR_LIMIT. */
 enum err attempt_way(struct attempt *a, struct schedule_row *row, struct route *route);
 
+/* suppress.c.  Rows whose recipients are suppressed leave the attempt, and have failed. */
+WAITS void attempt_leave_suppressed(struct attempt *a);
+/* Whom the results show to be alive is not taken for dead any more. */
+WAITS void attempt_unlearn(struct attempt *a);
+
 /* send.c.  Sends to all rows.  A kept connection may have been closed by the peer before our first
  * word came: that is no failure, and is told by *FRESH_WANTED. */
 WAITS enum err attempt_send(struct attempt *a, bool *fresh_wanted);

@@ -29,6 +29,12 @@ const char *reply_class_name(enum reply_class class)
 }
 
 bool
+reply_class_is_dead(enum reply_class class)
+{
+    return class == CLASS_INVALID_RECIPIENT || class == CLASS_INACTIVE_MAILBOX;
+}
+
+bool
 reply_class_parse(str name, enum reply_class *class)
 {
     for (size_t i = 1; i < CLASS_COUNT; i++)

@@ -31,4 +31,6 @@ enum reply_class {
 };
 
 const char *reply_class_name(enum reply_class class); /* "invalid_recipient"; "" for CLASS_NONE. */
+/* There is no such mailbox, or it is shut for good.  Nothing that is about us, or passes. */
+bool reply_class_is_dead(enum reply_class class);
 bool reply_class_parse(str name, enum reply_class *class);

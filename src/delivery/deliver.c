@@ -49,6 +49,7 @@ deliver_remote(struct attempt *a)
         ;
     attempt_learn(a, e);
     attempt_record(a);
+    attempt_unlearn(a);
     return_untried(a);
     attempt_return_throttled(a);
     if (e)
@@ -129,6 +130,7 @@ run_attempt(struct attempt *a)
 {
     enum err e;
 
+    attempt_leave_suppressed(a);
     attempt_obey_rules(a);
     e = check_ways(a);
     if (e) {

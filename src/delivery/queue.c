@@ -147,6 +147,7 @@ queue_new(const struct queue_options *options, struct queue **queue, struct why 
     made->accounts = options->accounts;
     made->mailstore = options->mailstore;
     made->events = options->events;
+    made->suppression = options->suppression;
     made->keyring = options->keyring;
     made->tls_reports = options->tls_reports;
     made->secrets = options->secrets;

@@ -31,6 +31,7 @@ struct route_self;
 struct secrets;
 struct shaping;
 struct standing_rule;
+struct suppression;
 struct spool;
 struct spool_entry;
 
@@ -42,6 +43,7 @@ struct queue_options {
     struct tls_reports *tls_reports; /* NULL: nothing is counted. */
     struct secrets *secrets; /* Of return paths; NULL: there are none. */
     struct keyring *keyring; /* Signs what is written here; NULL: nothing is signed. */
+    struct suppression *suppression; /* NULL: nobody is on it. */
     const char *rules_path; /* Of the standing rules; NULL: they are kept in memory only. */
     const char *sts_path;   /* Of the policies of MTA-STS; NULL: they are kept in memory only. */
     int programs; /* Who runs programs (delivery/program.h); 0: nobody. */

@@ -26,6 +26,7 @@ struct sasl;
 struct secrets;
 struct standing;
 struct sts_cache;
+struct suppression;
 struct smtp_client;
 struct tls_context;
 
@@ -75,6 +76,7 @@ struct queue {
     struct sasl *sasl;
     struct standing *standing;
     struct sts_cache *sts;
+    struct suppression *suppression;
     struct endpoint *own_endpoints;
     size_t own_endpoint_count;
     instant stop_deadline;
@@ -146,6 +148,11 @@ struct result {
     bool suspends;                   /* The sender, at this provider. */
     const char *route; /* UNCHANGED: an operator wants this next hop; NULL: nothing new. */
 };
+
+/* suppress.c.  What the answer behind RESULT, with its TEXT, says of the recipient. */
+WAITS void suppress_learn(struct queue *queue, const struct config *config,
+                          const struct envelope *envelope, const struct result *result,
+                          const char *enhanced, const char *text);
 
 /* settle.c.  RESULTS are all of one message, whose ENVELOPE may be given if it is at hand.  Copies
  * what it needs; the note, the report and the rows' new states come about in a fiber of their own,

@@ -378,6 +378,9 @@ settle_round(struct settlement *s)
     }
     for (const struct pending *at = s->results; at; at = at->next)
         apply(s, at, now);
+    for (const struct pending *at = s->results; at; at = at->next)
+        suppress_learn(s->queue, s->config, &s->envelope, &at->result, at->enhanced,
+                       at->text);
     e = report(s);
     if (e)
         put_off_failures(s, e);

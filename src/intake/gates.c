@@ -26,6 +26,7 @@ static const struct gate submission_gates[] = {
     { AT_RECIPIENT, "address for what comes back is one that we made",           gate_return_address },
     { AT_RECIPIENT, "recipient exists, if its domain is ours",                   gate_recipient_exists },
     { AT_RECIPIENT, "mailbox has room, if it has a quota",                       gate_mailbox_room },
+    { AT_RECIPIENT, "recipient is not suppressed for all mail of this sender",   gate_recipient_suppressed },
     { AT_RECIPIENT, "account has recipients left, in this message and today",    gate_recipients_limit },
     { AT_HEADER,    "lines and count of fields are within their ceilings",       gate_header_bounds },
     { AT_HEADER,    "one From, one Date, one of each that must be single",       gate_header_fields },
@@ -33,6 +34,7 @@ static const struct gate submission_gates[] = {
     { AT_HEADER,    "From belongs to the login",                                 gate_from_owned },
     { AT_HEADER,    "Received, Date, Message-ID are added, Bcc is removed",      gate_complete_header },
     { AT_HEADER,    "signature of the From domain is begun, if we have its key", gate_begin_signature },
+    { AT_LANE,      "not all recipients are suppressed for mail of this lane",   gate_all_suppressed },
     { AT_END,       "message carries the signatures of its From domain",         gate_sign },
 };
 
@@ -49,11 +51,13 @@ static const struct gate mx_gates[] = {
     { AT_RECIPIENT, "recipient's domain is ours, or the client may relay",       gate_relay },
     { AT_RECIPIENT, "recipient exists, if its domain is ours",                   gate_recipient_exists },
     { AT_RECIPIENT, "mailbox has room, if it has a quota",                       gate_mailbox_room },
+    { AT_RECIPIENT, "recipient is not suppressed for all mail of this sender",   gate_recipient_suppressed },
     { AT_HEADER,    "lines and count of fields are within their ceilings",       gate_header_bounds },
     { AT_HEADER,    "one From at most",                                          gate_single_from },
     { AT_HEADER,    "message did not go in circles",                             gate_hops },
     { AT_HEADER,    "Received is added; for a trusted client, what is missing",   gate_keep_header },
     { AT_HEADER,    "signature is begun, if a trusted client begins its way here", gate_begin_signature },
+    { AT_LANE,      "not all recipients are suppressed for mail of this lane",   gate_all_suppressed },
     { AT_END,       "that message carries the signatures of its From domain",    gate_sign },
 };
 
@@ -64,10 +68,12 @@ static const struct gate local_gates[] = {
     { AT_RECIPIENT, "non-ASCII recipient came with SMTPUTF8, and has a domain",  gate_recipient_syntax },
     { AT_RECIPIENT, "address for what comes back is one that we made",           gate_return_address },
     { AT_RECIPIENT, "recipient exists, if its domain is ours",                   gate_recipient_exists },
+    { AT_RECIPIENT, "recipient is not suppressed for all mail of this sender",   gate_recipient_suppressed },
     { AT_HEADER,    "lines and count of fields are within their ceilings",       gate_header_bounds },
     { AT_HEADER,    "message did not go in circles",                             gate_hops },
     { AT_HEADER,    "Received, Date, Message-ID are added, Bcc is removed",      gate_complete_header },
     { AT_HEADER,    "signature of the From domain is begun, if we have its key", gate_begin_signature },
+    { AT_LANE,      "not all recipients are suppressed for mail of this lane",   gate_all_suppressed },
     { AT_END,       "message carries the signatures of its From domain",         gate_sign },
 };
 /* clang-format on */

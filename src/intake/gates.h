@@ -14,6 +14,7 @@ enum gate_time {
     AT_SENDER,    /* MAIL was said: intake->sender is known. */
     AT_RECIPIENT, /* RCPT was said: intake->candidate. */
     AT_HEADER,    /* The header section has come in whole: intake->header. */
+    AT_LANE,      /* Its lane was chosen: intake->envelope.lane. */
     AT_END,       /* All bytes are in the draft. */
 };
 
@@ -58,6 +59,9 @@ WAITS enum err gate_from_owned(struct intake *intake, struct verdict *verdict);
 /* gates_sign.c: */
 WAITS enum err gate_begin_signature(struct intake *intake, struct verdict *verdict);
 WAITS enum err gate_sign(struct intake *intake, struct verdict *verdict);
+/* gates_suppress.c: */
+WAITS enum err gate_recipient_suppressed(struct intake *intake, struct verdict *verdict);
+WAITS enum err gate_all_suppressed(struct intake *intake, struct verdict *verdict);
 /* header_fixes.c: */
 WAITS enum err gate_complete_header(struct intake *intake, struct verdict *verdict);
 WAITS enum err gate_keep_header(struct intake *intake, struct verdict *verdict);

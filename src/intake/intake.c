@@ -391,11 +391,20 @@ note_tls_wish(struct intake *intake)
         intake->envelope.tls_wish = TLS_OPTIONAL;
 }
 
+const struct config_list *
+intake_list(const struct intake *intake)
+{
+    if (!intake_is_ours(intake) && intake->peer.door != DOOR_LOCAL)
+        return NULL;
+    return config_find_list(intake->config, intake->sender.path, intake->peer.account);
+}
+
 /* How much it is in a hurry: while its header section is at hand. */
 static void
 choose_lane(struct intake *intake)
 {
     struct envelope *envelope = &intake->envelope;
+    const struct config_list *list = intake_list(intake);
     struct lane_facts facts = {
         .header = &intake->facts,
         .recipients = envelope->recipient_count,
@@ -406,6 +415,11 @@ choose_lane(struct intake *intake)
     };
 
     envelope->lane = lane_of(&facts, intake->lane_why);
+    if (list) {
+        envelope->lane = LANE_BULK;
+        snprintf(intake->lane_why, sizeof(intake->lane_why), "its sender is that of list %.*s",
+                 STR_ARG(list->name));
+    }
     envelope->lane_why = str_from(intake->lane_why);
 }
 
@@ -433,6 +447,13 @@ pass_header(struct intake *intake, size_t size)
     }
     choose_lane(intake);
     note_tls_wish(intake);
+    e = gates_pass(intake, AT_LANE, &verdict);
+    if (e)
+        return e;
+    if (!verdict_accepts(&verdict)) {
+        refuse_bytes(intake, &verdict);
+        return OK;
+    }
     e = draft_begin(intake->services->spool, &intake->draft);
     if (e)
         return bytes_failed(intake, e);

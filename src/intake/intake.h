@@ -32,6 +32,7 @@ struct mailstore;
 struct queue;
 struct secrets;
 struct spool;
+struct suppression;
 
 /* An answer in the words of the protocol: code 0 accepts. */
 struct verdict {
@@ -51,6 +52,7 @@ struct intake_services {
     struct spool *spool;
     struct queue *queue;
     struct events *events;
+    struct suppression *suppression; /* NULL: nobody is on it. */
     struct keyring *keyring; /* NULL: nothing is signed. */
     struct secrets *secrets; /* Of tokens; NULL: there are none. */
     struct connections *connections; /* Of each client address: servers/connections.h. */

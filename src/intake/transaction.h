@@ -12,6 +12,7 @@
 #include "intake/intake.h"
 #include "mail/envelope.h"
 
+struct config_list;
 struct draft;
 struct gate;
 struct limits_ticket;
@@ -68,6 +69,8 @@ intake_is_ours(const struct intake *intake)
     return intake->peer.account.len > 0 || intake->trusted;
 }
 
+/* The list whose mail this is; NULL: of none, or not ours. */
+const struct config_list *intake_list(const struct intake *intake);
 /* Puts the failure E of our own into the words of the protocol: always 4xx. ERR_CANCELLED passes.
  */
 enum err intake_failed(enum err e, struct verdict *verdict);

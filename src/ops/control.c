@@ -60,6 +60,7 @@ context_of(struct server *server, struct control_context *context)
         .keyring = services->keyring,
         .secrets = services->secrets,
         .queue = services->queue,
+        .suppression = services->suppression,
     };
 }
 

@@ -18,6 +18,7 @@ static const struct control_command *const tables[] = {
     control_trace,
     control_directory,
     control_dkim,
+    control_suppression,
     control_dns,
 };
 

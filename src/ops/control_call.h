@@ -26,6 +26,7 @@ struct mailstore;
 struct queue;
 struct secrets;
 struct server;
+struct suppression;
 
 /* What a command may use; what is not there is NULL. */
 struct control_context {
@@ -39,6 +40,7 @@ struct control_context {
     struct keyring *keyring;
     struct secrets *secrets;
     struct queue *queue;
+    struct suppression *suppression;
 };
 
 /* How the answer gets to whoever asked. */
@@ -119,3 +121,4 @@ extern const struct control_command control_cancel[];
 extern const struct control_command control_rule[];
 extern const struct control_command control_trace[];
 extern const struct control_command control_status[];
+extern const struct control_command control_suppression[];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* server.c: what is opened in which order, and closed in the other.
  *
- *     lock → events → accounts → limits → mailboxes → spool, whose messages go to the queue
+ *     lock → events → accounts → limits, suppression → mailboxes → spool, whose messages go to the queue
  *          → deliveries → local door → listeners → control socket
  *
  * The lock on DATA/server.lock is the whole data directory's: whoever takes over waits for it and
@@ -14,6 +14,7 @@
 #include "accounts/account.h"
 #include "accounts/limits.h"
 #include "accounts/login.h"
+#include "accounts/suppression.h"
 #include "base/must.h"
 #include "config/config.h"
 #include "delivery/queue.h"
@@ -221,6 +222,30 @@ open_limits(struct server *server, const struct config *config, struct why *why)
                        why);
 }
 
+static void
+find_suppression_rules(const struct config *config, struct suppression_rules *rules)
+{
+    const struct config_suppression *set = &config->suppression;
+
+    *rules = (struct suppression_rules){
+        .learn = set->learn,
+        .everybody = set->for_all,
+        .bounces = set->bounces,
+        .bounce_expire = set->bounce_expire,
+        .bounce_expire_max = set->bounce_expire_max,
+        .complaint_expire = set->complaint_expire,
+    };
+}
+
+WAITS static enum err
+open_suppression(struct server *server, const struct config *config, struct why *why)
+{
+    struct suppression_rules rules;
+
+    find_suppression_rules(config, &rules);
+    return suppression_open(server->services.accounts, &rules, &server->services.suppression, why);
+}
+
 WAITS static enum err
 open_databases(struct server *server, const struct config *config, struct why *why)
 {
@@ -237,6 +262,8 @@ open_databases(struct server *server, const struct config *config, struct why *w
         e = accounts_open(path, &services->accounts, why);
     if (!e)
         e = open_limits(server, config, why);
+    if (!e)
+        e = open_suppression(server, config, why);
     if (!e)
         e = data_path(config, "dkim", path, why);
     if (!e)
@@ -284,6 +311,7 @@ open_spool(struct server *server, const struct config *config, struct why *why)
         .accounts = services->accounts,
         .mailstore = services->mailboxes,
         .events = services->events,
+        .suppression = services->suppression,
         .keyring = services->keyring,
         .tls_reports = server->tls_reports,
         .secrets = services->secrets,
@@ -368,6 +396,9 @@ start_chores(struct server *server)
         e = group_start(&server->group, expire_events, server, "expiry");
     if (!e)
         e = group_start(&server->group, tls_reports_run, server->tls_reports, "tls counts");
+    if (!e)
+        e = group_start(&server->group, suppression_run, server->services.suppression,
+                        "suppression");
     server->dkim_watch = dkim_watch_new(server);
     if (!e)
         e = group_start(&server->group, dkim_watch_run, server->dkim_watch, "dkim");
@@ -428,6 +459,7 @@ close_databases(struct server *server)
         logins_free(services->logins);
     if (services->connections)
         connections_free(services->connections);
+    suppression_close(services->suppression);
     if (services->accounts)
         accounts_close(services->accounts);
     if (services->events)
@@ -552,12 +584,15 @@ publish(struct server *server, struct config *config, struct tls_context *tls,
         struct shaping *shaping)
 {
     struct limits_rules system, standard;
+    struct suppression_rules suppression;
 
     keep_old(server, server_config(server), server->tls);
     atomic_store(&server->services.config, config);
     server->tls = tls;
     find_rules(config, &system, &standard);
     limits_set_rules(server->services.limits, &system, &standard);
+    find_suppression_rules(config, &suppression);
+    suppression_set_rules(server->services.suppression, &suppression);
     doors_reload(server->doors, config, tls);
     queue_reload(server->services.queue, config, shaping);
     configure_tls_reports(server, config);

@@ -40,6 +40,15 @@ static const char *const migrations[] = {
     "  account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,"
     "  recipient INTEGER NOT NULL,"
     "  PRIMARY KEY (account, recipient)) WITHOUT ROWID;",
+    /* 2: the suppression list; its statements are in suppressed.c. */
+    "CREATE TABLE suppression ("
+    "  id INTEGER PRIMARY KEY,"
+    "  address TEXT NOT NULL, scope TEXT NOT NULL, reason INTEGER NOT NULL, list TEXT NOT NULL,"
+    "  note TEXT NOT NULL, source TEXT NOT NULL, message TEXT NOT NULL,"
+    "  created INTEGER NOT NULL, expires INTEGER NOT NULL,"
+    "  count INTEGER NOT NULL, in_force INTEGER NOT NULL,"
+    "  UNIQUE (address, scope, reason, list));"
+    "CREATE INDEX suppression_expires ON suppression (expires) WHERE expires > 0;",
 };
 
 enum err

@@ -69,6 +69,7 @@ static const char *const kind_names[EVENT_KIND_COUNT] = {
     [EVENT_BOUNCED_LATER] = "bounced_later",
     [EVENT_DELAYED] = "delayed",
     [EVENT_REPLIED] = "replied",
+    [EVENT_SUPPRESSED] = "suppressed",
 };
 
 enum field_type { TEXT, MORE, NUMBER, TIME, DURATION, MESSAGE, KIND, SEQUENCE };

@@ -51,6 +51,7 @@ enum event_kind {
     EVENT_BOUNCED_LATER = 29, /* A report says that it failed after the next hop had taken it. */
     EVENT_DELAYED = 30,       /* A report says that it is still on its way there. */
     EVENT_REPLIED = 31,       /* A program answered to it. */
+    EVENT_SUPPRESSED = 32,    /* A recipient is on the suppression list, or came onto it. */
     EVENT_KIND_COUNT
 };
 

@@ -3,6 +3,7 @@
 #include "stage.h"
 
 #include "accounts/account.h"
+#include "accounts/suppression.h"
 #include "intake/intake.h"
 #include "ops/server.h"
 #include "runtime/dns.h"
@@ -196,6 +197,24 @@ add_key(struct stage *stage, const str *words, size_t count, struct why *why)
     return keyring_set_state(keyring, words[1], words[2], state, clock_now(), why);
 }
 
+/* "suppressed ADDRESS REASON [SCOPE [LIST]]" */
+static enum err
+add_suppressed(struct stage *stage, const str *words, size_t count, struct why *why)
+{
+    struct suppression_entry entry = { .address = words[1],
+                                       .note = S("by the script"),
+                                       .source = S("script"),
+                                       .created = clock_now() };
+
+    if (count < 3 || !suppression_reason_parse(words[2], &entry.reason))
+        return err_why(why, ERR_SYNTAX, "suppressed ADDRESS REASON [SCOPE [LIST]]");
+    if (count > 3 && !str_eq(words[3], S("all")))
+        entry.scope = words[3];
+    if (count > 4)
+        entry.list = words[4];
+    return suppression_add(server_services(stage->server)->suppression, &entry, 1, why);
+}
+
 /* Those whose second word names an account or address. */
 static enum err
 apply_named(struct stage *stage, str address, const str *words, size_t count, struct why *why)
@@ -249,6 +268,8 @@ given_apply(struct stage *stage, str item, struct why *why)
             snprintf(stage->domain, sizeof(stage->domain), "%.*s", STR_ARG(words[1]));
         return accounts_add_domain(server_accounts(stage->server), words[1], why);
     }
+    if (str_eq(words[0], S("suppressed")))
+        return add_suppressed(stage, words, count, why);
     if (str_eq(words[0], S("key")))
         return add_key(stage, words, count, why);
     if (str_eq(words[0], S("route")) && count == 3)
