@@ -283,6 +283,7 @@ struct config_dkim {
     duration expire;
     struct config_endpoints resolvers; /* Must see a record as well. */
     duration rotate_every;             /* 0: never by itself. */
+    bool seal;                         /* What aliases send on gets an ARC set. */
 };
 
 /* Reports about TLS: RFC 8460. */

@@ -240,6 +240,7 @@ const struct option options[] = {
     DKIM(expire, DURATION, "0s", LIVE, 0, DAYS(365), NULL, "How long a signature is valid (x=); 0s for ever.  It must be longer than delivery.expire."),
     DKIM(resolvers, ENDPOINTS, "", LIVE, 0, 0, NULL, "Resolvers, as ADDRESS:PORT, that must see a new record as well before its key signs."),
     DKIM(rotate_every, DURATION, "0s", LIVE, 0, DAYS(3650), NULL, "How old the keys of a domain become before they are rotated; 0s for never by itself.  Needs dns_update for its zone."),
+    DKIM(seal, BOOL, "on", LIVE, 0, 0, NULL, "Whether mail from other servers that an alias sends on to other places gets an ARC seal (RFC 8617), with the RSA key of the alias's domain."),
     DKIM_POLICY(header, ENUM, "auto", LIVE, 0, 0, dkim_forms, "How header fields are made canonical; auto is as in dkim."),
     DKIM_POLICY(body, ENUM, "auto", LIVE, 0, 0, dkim_forms, "The same for the body."),
     DKIM_POLICY(fields, TEXTS, "", LIVE, 0, 0, NULL, "Names of the header fields that are signed, From among them."),

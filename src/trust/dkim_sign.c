@@ -197,15 +197,15 @@ write_tags(const struct dkim_key *key, const struct dkim_options *options,
     buf_add(field, S(";\r\n\tb="));
 }
 
-static enum err
-make_signature(const struct dkim_key *key, const uint8_t hash[DKIM_HASH_SIZE],
-               unsigned char signature[SIGNATURE_MAX], size_t *size)
+enum err
+dkim_key_sign(const struct dkim_key *key, const uint8_t hash[DKIM_HASH_SIZE],
+              unsigned char signature[DKIM_KEY_SIGNATURE_MAX], size_t *size)
 {
     EVP_MD_CTX *signing;
     EVP_PKEY_CTX *rsa;
     int good;
 
-    *size = SIGNATURE_MAX;
+    *size = DKIM_KEY_SIGNATURE_MAX;
     if (!key->is_rsa) { /* RFC 8463 3: Ed25519 signs the SHA-256 hash. */
         signing = EVP_MD_CTX_new();
         good = signing && EVP_DigestSignInit(signing, NULL, NULL, NULL, key->pkey) == 1 &&
@@ -228,7 +228,7 @@ dkim_sign_section(const struct dkim_key *key, const struct dkim_options *options
                   struct buf *field)
 {
     struct dkim_canon canon;
-    unsigned char signature[SIGNATURE_MAX];
+    unsigned char signature[DKIM_KEY_SIGNATURE_MAX];
     uint8_t hash[DKIM_HASH_SIZE];
     size_t start = field->len, size, column = 10;
     enum err e;
@@ -240,7 +240,7 @@ dkim_sign_section(const struct dkim_key *key, const struct dkim_options *options
     dkim_canon_last(&canon, str_skip(buf_str(field), start));
     dkim_canon_end(&canon, hash);
     dkim_canon_done(&canon);
-    e = make_signature(key, hash, signature, &size);
+    e = dkim_key_sign(key, hash, signature, &size);
     if (e)
         return e;
     add_base64_folding(field, &column, (str){ (const char *)signature, size });

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
-/* fuzz_dkim.c: messages with signatures of strangers; the key's record is the value of "Key:". */
+/* fuzz_dkim.c: messages with signatures and seals of strangers; the key's record is the value of "Key:". */
 #include "fuzz.h"
 
-#include "trust/dkim_verify.h"
+#include "trust/arc.h"
 
 /* clang-format off */
 const str fuzz_seeds[] = {
@@ -17,6 +17,10 @@ const str fuzz_seeds[] = {
       "uBsCR+yz1Lxj+PL6lHvqMKrM3rG4hstT5QjvHO9PzoxZyVYLzBfO2EeC3Ip3G+2kryOTIKT+l/K4w3QIDAQAB\r\n"
       "DKIM-Signature: v=1; a=rsa-sha256; d=a.example; s=s; h=from;\r\n"
       " bh=frcCV1k9oG9oKj3dpUqdJg1PxRT2RSN/XKdLCPjaYaY=; b=AAAA\r\nFrom: x\r\n\r\n\r\n"),
+    S("ARC-Seal: i=1; cv=none; a=rsa-sha256; d=one.example; s=s; t=1528637909; b=AAAA\r\n"
+      "ARC-Message-Signature: i=1; a=rsa-sha256; c=relaxed/relaxed; d=one.example; s=s;\r\n"
+      " h=from; bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; b=AAAA\r\n"
+      "ARC-Authentication-Results: i=1; one.example; arc=none\r\nFrom: x\r\n\r\n"),
     S("DKIM-Signature: v=1; a=rsa-sha1; b=\r\n\r\n"),
 };
 FUZZ_SEEDS_END;
@@ -43,6 +47,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct dkim_fields fields;
     struct dkim_verify verify;
     struct header_field field;
+    struct arc_chain chain;
     size_t scanned = 0, header = 0;
     struct arena arena;
 
@@ -52,12 +57,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (header_find(input, S("Key"), &field))
         record = field.value;
     if (!dkim_fields_read(str_head(input, header), &arena, &fields) &&
-        !dkim_verify_begin(&fields, &hashes, SECONDS(1528637910), &arena, &verify)) {
+        !dkim_verify_begin(&fields, &hashes, SECONDS(1528637910), &arena, &verify) &&
+        !arc_begin(&fields, &hashes, SECONDS(1528637910), &arena, &chain)) {
         dkim_hashes_add(&hashes, str_skip(input, header));
         dkim_hashes_end(&hashes);
         if (!dkim_verify_end(&verify, &hashes, &lookup, &arena))
             for (size_t i = 0; i < verify.count; i++)
                 must(verify.checks[i].result != DKIM_PENDING && verify.checks[i].why[0]);
+        if (!arc_end(&chain, &hashes, &lookup, &arena))
+            must(chain.status != ARC_PENDING && chain.count <= ARC_SETS_MAX);
     }
     dkim_hashes_done(&hashes);
     arena_done(&arena);
