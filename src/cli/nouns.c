@@ -17,6 +17,7 @@ const struct noun nouns[] = {
     { "queue",      "What waits to be delivered",                queue_commands },
     { "rule",       "What holds, slows or moves mail until it ends", rule_commands },
     { "suppression", "To whom mail of ours is not sent",         suppression_commands },
+    { "secret",     "The keys that prove what comes back",       secret_commands },
     { "trace",      "What happened to a message",                trace_commands },
     { "route",      "Where mail goes, and why",                  route_commands },
     { "reload",     "Read the configuration again",              reload_commands },

@@ -16,6 +16,7 @@ extern const struct command queue_commands[];
 extern const struct command reload_commands[];
 extern const struct command route_commands[];
 extern const struct command rule_commands[];
+extern const struct command secret_commands[];
 extern const struct command serve_commands[];
 extern const struct command setup_commands[];
 extern const struct command test_commands[];

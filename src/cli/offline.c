@@ -27,8 +27,10 @@ enum {
 bool
 offline_knows(const char *command)
 {
-    static const char *const prefixes[] = { "user.", "domain.", "alias.", "dns.", "suppression.",
-                                            "trace.search", "trace.show" };
+    static const char *const prefixes[] = {
+        "user.",   "domain.",      "alias.",       "dns.",
+        "secret.", "suppression.", "trace.search", "trace.show"
+    };
 
     for (size_t i = 0; i < COUNT_OF(prefixes); i++)
         if (str_starts(str_from(command), str_from(prefixes[i])))

@@ -10,10 +10,12 @@
  */
 #include "delivery/bounce_intake.h"
 
+#include "accounts/suppression.h"
 #include "delivery/queue_inside.h"
 #include "delivery/return_address.h"
 #include "formats/report.h"
 #include "runtime/clock.h"
+#include "runtime/log.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -299,6 +301,45 @@ record(struct reading *r, struct event *event, const struct addressee *to, bool 
     return OK;
 }
 
+/* Nothing is learnt where a report may speak of another address than the one that we wrote to. */
+WAITS static void
+learn(struct reading *r, enum suppression_reason reason, const struct event *about,
+      const struct addressee *to)
+{
+    struct queue *queue = r->runner->queue;
+    struct suppression_news news = {
+        .reason = reason,
+        .account = r->account,
+        .sender = r->sender,
+        .lane = r->lane,
+        .message = r->path.message,
+        .recipient = to->address,
+        .text = about->text_raw.len ? about->text_raw : about->enhanced,
+        .source = S("report"),
+    };
+    struct event event = *about;
+    bool entered = false;
+    enum err e;
+
+    if (!to->is_found || !to->is_named)
+        return;
+    e = suppression_learn(queue->suppression, &news, clock_now(), &entered, NULL);
+    if (e)
+        log_warning("an entry for the suppression list could not be kept: %s", err_name(e));
+    if (e || !entered)
+        return;
+    event.kind = EVENT_SUPPRESSED;
+    event.stage = S("learnt");
+    event.text = news.text;
+    events_record(queue->events, &event);
+}
+
+static bool
+is_permanent(const struct report_recipient *row)
+{
+    return row->status.len ? str_starts(row->status, S("5.")) : row->code / 100 == 5;
+}
+
 static enum reply_class
 class_of(const struct reading *r, const struct report_recipient *row, const struct addressee *to)
 {
@@ -327,6 +368,7 @@ read_row(struct reading *r, const struct report_recipient *row)
         .text_raw = row->text,
         .mx = row->remote.len ? row->remote : r->report.reporting_mta,
     };
+    enum reply_class class;
     struct addressee to;
     bool is_new;
     enum err e;
@@ -336,8 +378,12 @@ read_row(struct reading *r, const struct report_recipient *row)
     e = addressee_of(r, row, &to);
     if (e || !to.is_found)
         return e;
-    event.class = str_from(reply_class_name(class_of(r, row, &to)));
-    return record(r, &event, &to, &is_new);
+    class = class_of(r, row, &to);
+    event.class = str_from(reply_class_name(class));
+    e = record(r, &event, &to, &is_new);
+    if (is_new && failed && is_permanent(row) && reply_class_is_dead(class))
+        learn(r, SUPPRESSION_BOUNCE, &event, &to);
+    return e;
 }
 
 /* RFC 5965 7.3, RFC 6591: others than these are not about who does not want our mail. */
@@ -379,7 +425,11 @@ read_complaint(struct reading *r)
     if (!is_complaint(&r->report))
         return OK;
     e = find_one(r, feedback->rcpt_to, &to);
-    return e ? e : record(r, &event, &to, &is_new);
+    if (!e)
+        e = record(r, &event, &to, &is_new);
+    if (!e && is_new)
+        learn(r, SUPPRESSION_COMPLAINT, &event, &to);
+    return e;
 }
 
 WAITS static enum err

@@ -125,11 +125,8 @@ static str
 door_word(enum door door)
 {
     static const char *const words[] = {
-        [DOOR_MX] = "mx",
-        [DOOR_SUBMISSION] = "submission",
-        [DOOR_LOCAL] = "local",
-        [DOOR_BOUNCE] = "bounce",
-        [DOOR_REPORT] = "report",
+        [DOOR_MX] = "mx",         [DOOR_SUBMISSION] = "submission", [DOOR_LOCAL] = "local",
+        [DOOR_BOUNCE] = "bounce", [DOOR_REPORT] = "report",
     };
 
     return str_from(words[door]);
@@ -495,13 +492,27 @@ explain_hosts(const struct route_hosts *hosts, struct buf *text)
 
 /* False when nobody has the address. */
 static bool
-explain_targets(struct accounts *accounts, struct arena *arena, str recipient, struct buf *text)
+explain_targets(const struct config *config, struct accounts *accounts, struct arena *arena,
+                str recipient, struct buf *text)
 {
+    static const char *const texts[] = {
+        [RETURN_REPORT] = "Reports of the message that left with this sender are read, and go on "
+                          "to its sender.\n",
+        [RETURN_SRS] = "It goes back to whose mail an alias has sent on.\n",
+        [RETURN_COMPLAINT] = "Complaints are read here.\n",
+        [RETURN_POSTMASTER] = "It goes to the postmaster.\n",
+        [RETURN_UNKNOWN] = "Nobody has this address: 550 5.1.1\n",
+    };
+    enum return_kind kind = return_kind_of(config, accounts, recipient);
     struct resolution resolution;
 
+    if (kind != RETURN_NONE)
+        buf_add(text, str_from(texts[kind]));
+    if (kind != RETURN_NONE && kind != RETURN_COMPLAINT)
+        return kind != RETURN_UNKNOWN;
     if (accounts_resolve(accounts, arena, recipient, &resolution))
         return false;
-    if (resolution.kind == RESOLUTION_UNKNOWN)
+    if (kind == RETURN_NONE && resolution.kind == RESOLUTION_UNKNOWN)
         buf_add(text, S("The domain is ours, but nobody has this address: 550 5.1.1\n"));
     if (resolution.kind == RESOLUTION_LOOP)
         buf_add(text, S("Its aliases lead in a circle: 554 5.4.6\n"));
@@ -511,7 +522,7 @@ explain_targets(struct accounts *accounts, struct arena *arena, str recipient, s
                  target->kind == TARGET_MAILBOX ? "To the mailbox" : "On to the address",
                  STR_ARG(target->address));
     }
-    return resolution.count > 0;
+    return resolution.count > 0 || kind == RETURN_COMPLAINT;
 }
 
 static const char *
@@ -578,7 +589,7 @@ route_explain(const struct config *config, struct accounts *accounts, const stru
         return OK;
     case ROUTE_LOCAL:
         buf_addf(text, "Stays here (%.*s).\n", STR_ARG(route.because));
-        *leads = explain_targets(accounts, arena, facts->recipient, text);
+        *leads = explain_targets(config, accounts, arena, facts->recipient, text);
         return OK;
     case ROUTE_RELAY:
         buf_addf(text, "Goes to the relay %s%.*s%.*s (%.*s).\n", relay_scheme(route.relay.kind),

@@ -15,6 +15,7 @@ static const struct control_command *const tables[] = {
     control_queue,
     control_cancel,
     control_rule,
+    control_secret,
     control_trace,
     control_directory,
     control_dkim,

@@ -279,13 +279,14 @@ secrets_close(struct secrets *secrets)
     free(secrets);
 }
 
-/* Without the keys whose successor is older than KEEP. */
+/* Without the keys whose successor is older than KEEP; with 0 that is the one to be made. */
 static void
 forget_old(struct secret_list *list, instant now, duration keep, size_t *forgotten)
 {
     size_t gone = 0;
 
-    while (gone + 1 < list->count && list->items[gone + 1].created + keep < now)
+    while (keep == 0 ? gone < list->count
+                     : gone + 1 < list->count && list->items[gone + 1].created + keep < now)
         gone++;
     memmove(list->items, list->items + gone, (list->count - gone) * sizeof(list->items[0]));
     list->count -= gone;

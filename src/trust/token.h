@@ -35,7 +35,8 @@ enum {
     TOKEN_PAYLOAD_MAX = 1024,
 };
 
-#define SECRETS_KEEP DAYS(365) /* How long a key still checks after the next was made. */
+#define SECRETS_KEEP_MAX DAYS(3650)
+#define SECRETS_KEEP     DAYS(365) /* How long a key still checks after the next was made. */
 
 enum token_purpose {
     TOKEN_RETURN,      /* Return paths: delivery/return_path. */
@@ -51,8 +52,8 @@ enum {
  */
 enum err secrets_open(const char *path, instant now, struct secrets **secrets, struct why *why);
 void secrets_close(struct secrets *secrets); /* NULL is fine. */
-/* A new key makes from now on; FORGOTTEN of the old ones are gone.  ERR_LIMIT: SECRETS_MAX of them
- * are still kept. */
+/* A new key makes from now on; FORGOTTEN of the old ones are gone: those whose successor is older
+ * than KEEP, and with 0 all.  ERR_LIMIT: SECRETS_MAX of them are still kept. */
 enum err secrets_rotate(struct secrets *secrets, instant now, duration keep, size_t *forgotten,
                         struct why *why);
 /* The oldest first.  NAME tells keys apart and says nothing about them.  FN must not call this
