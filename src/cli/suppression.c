@@ -6,6 +6,7 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
 #define KINDS "bounce|complaint|unsubscribe|manual"
 #define QUERY_TEXT                                                                                 \
@@ -197,6 +198,19 @@ run_rm(struct call *call)
     return exit ? exit : end_rm(call, final);
 }
 
+static int
+run_unsubscribe(struct call *call)
+{
+    const char *token = call->args[0];
+    const char *slash = strrchr(token, '/');
+    struct ask ask;
+
+    ask_begin(&ask, call);
+    json_put_text(&ask.writer, "token", str_from(slash ? slash + 1 : token));
+    json_put_bool(&ask.writer, "undo", call_has(call, "--undo"));
+    return ask_do(&ask, "suppression.unsubscribe");
+}
+
 /* clang-format off */
 static const struct flag add_flags[] = {
     { "--as", 0, FLAG_CHOICE, KINDS, false, "What kind of entry (manual)" },
@@ -214,6 +228,10 @@ static const struct flag import_flags[] = {
 };
 static const struct flag list_flags[] = {
     { "--max", 0, FLAG_NUMBER, "N", false, "At most so many (1000)" },
+    { 0 },
+};
+static const struct flag unsubscribe_flags[] = {
+    { "--undo", 0, FLAG_NONE, NULL, false, "Take back what the token did" },
     { 0 },
 };
 static const struct flag rm_flags[] = {
@@ -244,6 +262,12 @@ const struct command suppression_commands[] = {
       .examples = { "outpost suppression rm bob@example.net --reason 'mailbox is back'", "",
                     "outpost suppression rm reason:bounce domain:example.net --reason 'their server was broken'",
                     "counts, and asks" } },
+    { .verb = "unsubscribe", .args = "TOKEN", .args_min = 1, .args_max = 1, .flags = unsubscribe_flags,
+      .uses = USES_SERVER | USES_CHANGES, .run = run_unsubscribe,
+      .summary = "Do what a link in List-Unsubscribe does",
+      .text = "TOKEN is what follows in the link; the whole URL will do. With --dry-run it is only looked at.",
+      .examples = { "outpost suppression unsubscribe https://mail.example.org/u/aeqg... --dry-run",
+                    "whom it would concern" } },
     { .verb = "import", .args = "FILE", .args_min = 1, .args_max = 1, .flags = import_flags,
       .uses = USES_SERVER | USES_CHANGES | USES_REASON, .run = suppression_import,
       .summary = "Enter what is in a file: CSV, or a JSON object in each line",

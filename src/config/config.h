@@ -441,6 +441,8 @@ const struct config_dns_update *config_dns_update(const struct config *config, s
 /* The list that mail of SENDER (of the envelope) or ACCOUNT belongs to; NULL: none. */
 const struct config_list *config_find_list(const struct config *config, str sender, str account);
 const struct config_list *config_list_named(const struct config *config, str name);
+/* The list that mail to ADDRESS leaves: its unsubscribe_to, perhaps with "+detail". */
+const struct config_list *config_unsubscribe_list(const struct config *config, str address);
 
 /* A file below the data directory, NUL-terminated: config_data_path(c, path, sizeof path,
  * "control.sock"). False when it does not fit. */

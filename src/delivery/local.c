@@ -293,6 +293,26 @@ take_complaint(const struct local *local, const struct recipient *recipient, str
     return true;
 }
 
+/* Its work was done when it came in (gate_unsubscribe); where the address is a mailbox here as well,
+ * it goes there, too. */
+static bool
+take_unsubscribe(const struct local *local, const struct recipient *recipient,
+                 struct result *result)
+{
+    struct runner *runner = local->runner;
+    struct resolution resolution;
+    enum err e = accounts_resolve(runner->queue->accounts, &runner->arena, recipient->address,
+                                  &resolution);
+
+    if (e)
+        set(result, OUTCOME_DEFERRED, 451, "4.3.0", "The address cannot be looked up");
+    else if (resolution.kind == RESOLUTION_NOT_OURS || resolution.kind == RESOLUTION_UNKNOWN)
+        set(result, OUTCOME_DELIVERED, 250, "2.1.5", "It was for leaving a list");
+    else
+        return false;
+    return true;
+}
+
 /* An address that nobody has.  True: RESULT says what became of it; else ADDRESS is to be looked
  * up. */
 WAITS static bool
@@ -323,6 +343,8 @@ take_return(const struct local *local, const struct recipient *recipient, str *a
         return true;
     case RETURN_COMPLAINT:
         return take_complaint(local, recipient, result);
+    case RETURN_UNSUBSCRIBE:
+        return take_unsubscribe(local, recipient, result);
     case RETURN_POSTMASTER:
         *address = S("postmaster");
         return false;

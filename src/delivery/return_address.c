@@ -67,6 +67,8 @@ return_kind_of(const struct config *config, struct accounts *accounts, str addre
 
     if (address.len && str_eq_nocase(address, bounces->complaints_to))
         return RETURN_COMPLAINT;
+    if (config_unsubscribe_list(config, address))
+        return RETURN_UNSUBSCRIBE;
     if (return_path_is_one(local) && (bounce_domain || is_our_domain(accounts, domain)))
         return RETURN_REPORT;
     if (!bounce_domain && !srs_domain)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* return_address.h: addresses that nobody has and that are ours all the same: those that mail left
- * with (return_path.h, srs.h), the one for complaints, and the postmaster of their domains.
+ * with (return_path.h, srs.h), the one for complaints, those that leave lists, and the postmaster of their domains.
  *
  * They are told by their form, without a key; whoever lets mail for one in checks it by
  * return_address_check().  Nothing here waits.
@@ -24,6 +24,7 @@ enum return_kind {
     RETURN_REPORT,     /* What comes back is about a message of ours. */
     RETURN_SRS,        /* It goes back to whose mail we sent on. */
     RETURN_COMPLAINT,  /* bounces.complaints_to */
+    RETURN_UNSUBSCRIBE, /* list.unsubscribe_to */
     RETURN_POSTMASTER, /* Of a domain that has no other mailboxes. */
     RETURN_UNKNOWN,    /* Of such a domain, and nobody. */
 };

@@ -22,6 +22,7 @@ static const struct gate submission_gates[] = {
     { AT_SENDER,    "message is to be held at this door, and not for too long",  gate_future_release },
     { AT_SENDER,    "account has messages left today",                           gate_messages_limit },
     { AT_RECIPIENT, "message has room for one more recipient",                   gate_recipient_count },
+    { AT_RECIPIENT, "list has one recipient for each message, if it wants that", gate_one_recipient },
     { AT_RECIPIENT, "non-ASCII recipient came with SMTPUTF8, and has a domain",  gate_recipient_syntax },
     { AT_RECIPIENT, "address for what comes back is one that we made",           gate_return_address },
     { AT_RECIPIENT, "recipient exists, if its domain is ours",                   gate_recipient_exists },
@@ -31,11 +32,14 @@ static const struct gate submission_gates[] = {
     { AT_HEADER,    "lines and count of fields are within their ceilings",       gate_header_bounds },
     { AT_HEADER,    "one From, one Date, one of each that must be single",       gate_header_fields },
     { AT_HEADER,    "message did not go in circles",                             gate_hops },
+    { AT_HEADER,    "mail to leave a list brings a token of ours",               gate_unsubscribe_token },
     { AT_HEADER,    "From belongs to the login",                                 gate_from_owned },
     { AT_HEADER,    "Received, Date, Message-ID are added, Bcc is removed",      gate_complete_header },
+    { AT_HEADER,    "mail of a list gets links to leave it",                     gate_list_header },
     { AT_HEADER,    "signature of the From domain is begun, if we have its key", gate_begin_signature },
     { AT_LANE,      "not all recipients are suppressed for mail of this lane",   gate_all_suppressed },
     { AT_END,       "message carries the signatures of its From domain",         gate_sign },
+    { AT_END,       "who wanted to leave a list has left it",                    gate_unsubscribe },
 };
 
 static const struct gate mx_gates[] = {
@@ -46,6 +50,7 @@ static const struct gate mx_gates[] = {
     { AT_SENDER,    "time of delivery is not shorter than the minimum",          gate_deliver_by },
     { AT_SENDER,    "message is to be held at this door, and not for too long",  gate_future_release },
     { AT_RECIPIENT, "message has room for one more recipient",                   gate_recipient_count },
+    { AT_RECIPIENT, "list has one recipient for each message, if it wants that", gate_one_recipient },
     { AT_RECIPIENT, "non-ASCII recipient came with SMTPUTF8, and has a domain",  gate_recipient_syntax },
     { AT_RECIPIENT, "address for what comes back is one that we made",           gate_return_address },
     { AT_RECIPIENT, "recipient's domain is ours, or the client may relay",       gate_relay },
@@ -55,26 +60,33 @@ static const struct gate mx_gates[] = {
     { AT_HEADER,    "lines and count of fields are within their ceilings",       gate_header_bounds },
     { AT_HEADER,    "one From at most",                                          gate_single_from },
     { AT_HEADER,    "message did not go in circles",                             gate_hops },
+    { AT_HEADER,    "mail to leave a list brings a token of ours",               gate_unsubscribe_token },
     { AT_HEADER,    "Received is added; for a trusted client, what is missing",   gate_keep_header },
+    { AT_HEADER,    "mail of a list gets links to leave it",                     gate_list_header },
     { AT_HEADER,    "signature is begun, if a trusted client begins its way here", gate_begin_signature },
     { AT_LANE,      "not all recipients are suppressed for mail of this lane",   gate_all_suppressed },
     { AT_END,       "that message carries the signatures of its From domain",    gate_sign },
+    { AT_END,       "who wanted to leave a list has left it",                    gate_unsubscribe },
 };
 
 static const struct gate local_gates[] = {
     { AT_SENDER,    "spool and queue have room",                                 gate_room },
     { AT_SENDER,    "non-ASCII sender came with SMTPUTF8",                       gate_sender_syntax },
     { AT_RECIPIENT, "message has room for one more recipient",                   gate_recipient_count },
+    { AT_RECIPIENT, "list has one recipient for each message, if it wants that", gate_one_recipient },
     { AT_RECIPIENT, "non-ASCII recipient came with SMTPUTF8, and has a domain",  gate_recipient_syntax },
     { AT_RECIPIENT, "address for what comes back is one that we made",           gate_return_address },
     { AT_RECIPIENT, "recipient exists, if its domain is ours",                   gate_recipient_exists },
     { AT_RECIPIENT, "recipient is not suppressed for all mail of this sender",   gate_recipient_suppressed },
     { AT_HEADER,    "lines and count of fields are within their ceilings",       gate_header_bounds },
     { AT_HEADER,    "message did not go in circles",                             gate_hops },
+    { AT_HEADER,    "mail to leave a list brings a token of ours",               gate_unsubscribe_token },
     { AT_HEADER,    "Received, Date, Message-ID are added, Bcc is removed",      gate_complete_header },
+    { AT_HEADER,    "mail of a list gets links to leave it",                     gate_list_header },
     { AT_HEADER,    "signature of the From domain is begun, if we have its key", gate_begin_signature },
     { AT_LANE,      "not all recipients are suppressed for mail of this lane",   gate_all_suppressed },
     { AT_END,       "message carries the signatures of its From domain",         gate_sign },
+    { AT_END,       "who wanted to leave a list has left it",                    gate_unsubscribe },
 };
 /* clang-format on */
 

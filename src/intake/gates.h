@@ -59,6 +59,11 @@ WAITS enum err gate_from_owned(struct intake *intake, struct verdict *verdict);
 /* gates_sign.c: */
 WAITS enum err gate_begin_signature(struct intake *intake, struct verdict *verdict);
 WAITS enum err gate_sign(struct intake *intake, struct verdict *verdict);
+/* gates_list.c: */
+WAITS enum err gate_one_recipient(struct intake *intake, struct verdict *verdict);
+WAITS enum err gate_list_header(struct intake *intake, struct verdict *verdict);
+WAITS enum err gate_unsubscribe_token(struct intake *intake, struct verdict *verdict);
+WAITS enum err gate_unsubscribe(struct intake *intake, struct verdict *verdict);
 /* gates_suppress.c: */
 WAITS enum err gate_recipient_suppressed(struct intake *intake, struct verdict *verdict);
 WAITS enum err gate_all_suppressed(struct intake *intake, struct verdict *verdict);

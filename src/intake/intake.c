@@ -31,9 +31,9 @@
 enum {
     PIECE_MAX = 64 * 1024
 };
-/* What is added to a header section: a Received field, a Date, a Message-ID. */
+/* What is added to a header section: a Received field, a Date, a Message-ID, links of a list. */
 enum {
-    FIXES_MAX = 4096
+    FIXES_MAX = 8192
 };
 enum {
     RECIPIENTS_FIRST = 4

@@ -6,6 +6,7 @@
  * the others out.  The table at the end names the commands and the arguments that they read.
  */
 #include "accounts/suppression.h"
+#include "accounts/unsubscribe.h"
 
 #include "formats/date.h"
 #include "ops/control_call.h"
@@ -329,6 +330,61 @@ run_rm(struct control_call *call)
     return OK;
 }
 
+/* --- Links to unsubscribe. */
+
+static enum err
+bad_token(struct control_call *call, enum err e)
+{
+    switch (e) {
+    case ERR_SYNTAX:
+    case ERR_REFUSED:
+        return control_fail(call, ERR_REFUSED, "bad_token",
+                            "it stands at the end of the URL in List-Unsubscribe",
+                            "this is no token that was made here");
+    case ERR_TIMEOUT:
+        return control_fail(call, ERR_REFUSED, "old_token", "use 'outpost suppression add'",
+                            "this token is older than %d days", UNSUBSCRIBE_DAYS);
+    case ERR_NOT_FOUND:
+        return control_fail(call, ERR_NOT_FOUND, "not_unsubscribed",
+                            "'outpost suppression show' tells what is known of an address",
+                            "nobody has unsubscribed by this token");
+    default:
+        return control_failed(call, e);
+    }
+}
+
+WAITS static enum err
+run_unsubscribe(struct control_call *call)
+{
+    const struct control_context *context = call->context;
+    bool undo = json_get_bool(call->args, "undo");
+    bool dry = json_get_bool(call->args, "dry_run");
+    struct unsubscribe what;
+    str token;
+    enum err e;
+
+    if (!control_need(call, "token", &token))
+        return ERR_SYNTAX;
+    if (undo && !dry)
+        e = unsubscribe_undo(context->suppression, context->secrets, token, clock_now(),
+                             &call->arena, &what, &call->why);
+    else
+        e = unsubscribe_apply(context->suppression, context->secrets, token,
+                              dry ? UNSUBSCRIBE_LOOK : UNSUBSCRIBE_OPERATOR, call->actor,
+                              clock_now(), &call->arena, &what, &call->why);
+    if (e)
+        return bad_token(call, e);
+    if (!dry)
+        record_change(call, undo ? "came back" : "unsubscribed", 1, what.recipient);
+    json_put_text(&call->answer, "address", what.recipient);
+    json_put_text(&call->answer, "account", what.scope);
+    json_put_text(&call->answer, "list", what.list);
+    control_say(call, "%.*s %s list %.*s of %.*s%s", STR_ARG(what.recipient),
+                undo ? "gets again" : "gets no more of", STR_ARG(what.list), STR_ARG(what.scope),
+                dry ? " (not done: --dry-run)" : "");
+    return OK;
+}
+
 /* clang-format off */
 const struct control_command control_suppression[] = {
     /* name                what it does  needs                         arguments */
@@ -336,6 +392,7 @@ const struct control_command control_suppression[] = {
     { "suppression.list",  run_list,     CONTROL_NEEDS_ACCOUNTS },  /* query max */
     { "suppression.show",  run_show,     CONTROL_NEEDS_ACCOUNTS },  /* query */
     { "suppression.rm",    run_rm,       CONTROL_NEEDS_ACCOUNTS },  /* query all samples dry_run reason */
+    { "suppression.unsubscribe", run_unsubscribe, CONTROL_NEEDS_ACCOUNTS },  /* token undo dry_run */
     { NULL, NULL, 0 },
 };
 /* clang-format on */
