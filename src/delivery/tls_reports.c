@@ -517,8 +517,8 @@ tls_reports_flush(struct tls_reports *reports)
         }
     }
     free(tallies);
-    if (count)
-        atomic_store(&reports->has_rows, true);
+    if (count && !atomic_exchange(&reports->has_rows, true))
+        bell_ring(&reports->due);
     return e;
 }
 
@@ -539,7 +539,6 @@ tls_reports_run(void *arg)
             log_warning("the counts for TLS reports could not be written: %s", err_name(e));
             bell_ring(&reports->bell);
         }
-        bell_ring(&reports->due);
     }
 }
 

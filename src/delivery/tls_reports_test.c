@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* tls_reports_test.c: what is counted is there again, and no stranger makes it grow beyond its
  * ceilings. */
-#include "delivery/tls_reports.h"
+#include "delivery/tls_reports_send.h"
 
 #include "runtime/clock.h"
 #include "runtime/fiber.h"
@@ -289,6 +289,25 @@ a_report_is_made_once_and_what_comes_late_is_not_in_it(void)
     tls_reports_close(reports);
 }
 
+static bool
+is_public(const char *text)
+{
+    ipaddr addr;
+
+    CHECK(ipaddr_parse(str_from(text), &addr));
+    return tls_report_is_public(addr);
+}
+
+static void
+private_networks_are_not_posted_to(void)
+{
+    CHECK(!is_public("127.0.0.1") && !is_public("10.1.2.3") && !is_public("192.168.1.1"));
+    CHECK(!is_public("169.254.169.254") && !is_public("172.31.0.1") && !is_public("0.0.0.0"));
+    CHECK(!is_public("::1") && !is_public("::") && !is_public("fe80::1") && !is_public("fd00::1"));
+    CHECK(!is_public("::ffff:127.0.0.1") && !is_public("255.255.255.255"));
+    CHECK(is_public("9.9.9.9") && is_public("172.32.0.1") && is_public("2606:4700::1111"));
+}
+
 #define STORY(story)                                                                               \
     static void story##_told(void)                                                                 \
     {                                                                                              \
@@ -306,6 +325,7 @@ STORY(a_report_is_made_once_and_what_comes_late_is_not_in_it)
 int
 main(void)
 {
+    RUN(private_networks_are_not_posted_to);
     RUN(counts_survive_told);
     RUN(policies_and_days_are_kept_apart_told);
     RUN(kinds_of_failure_beyond_the_ceiling_are_one_told);

@@ -120,6 +120,7 @@ extern const struct control_command control_queue[];
 extern const struct control_command control_cancel[];
 extern const struct control_command control_rule[];
 extern const struct control_command control_secret[];
+extern const struct control_command control_tls_report[];
 extern const struct control_command control_trace[];
 extern const struct control_command control_status[];
 extern const struct control_command control_suppression[];

@@ -20,6 +20,7 @@
 #include "delivery/queue.h"
 #include "delivery/shaping.h"
 #include "delivery/tls_reports.h"
+#include "delivery/tls_reports_send.h"
 #include "intake/intake.h"
 #include "ops/control.h"
 #include "ops/dkim_watch.h"
@@ -78,6 +79,7 @@ struct server {
     struct control *control;
     struct dkim_watch *dkim_watch;
     struct tls_reports *tls_reports;
+    struct group tls_reports_group; /* Its sender uses the queue, and ends before it. */
     pthread_mutex_t reloading; /* A signal and a command may come at once. */
     /* Replaced by reloads, freed at the end. */
     struct config **old_configs;
@@ -125,6 +127,12 @@ struct spool *
 server_spool(struct server *server)
 {
     return server->services.spool;
+}
+
+struct tls_reports *
+server_tls_reports(struct server *server)
+{
+    return server->tls_reports;
 }
 
 instant
@@ -399,6 +407,9 @@ start_chores(struct server *server)
     if (!e)
         e = group_start(&server->group, suppression_run, server->services.suppression,
                         "suppression");
+    if (!e)
+        e = group_start(&server->tls_reports_group, tls_reports_send_run, server->services.queue,
+                        "tls reports");
     server->dkim_watch = dkim_watch_new(server);
     if (!e)
         e = group_start(&server->group, dkim_watch_run, server->dkim_watch, "dkim");
@@ -495,6 +506,7 @@ server_stop(struct server *server, duration grace)
         doors_stop(server->doors, deadline);
     if (server->maildrop)
         maildrop_door_stop(server->maildrop);
+    group_stop(&server->tls_reports_group);
     close_spool(server, deadline);
     if (server->services.events)
         record(server, EVENT_STOPPED, "");
@@ -517,6 +529,7 @@ server_start(const struct server_options *options, struct server **server, struc
     made->config_path = options->config_path ? str_dup(str_from(options->config_path)) : NULL;
     atomic_store(&made->services.config, config_ref(options->config));
     group_init(&made->group);
+    group_init(&made->tls_reports_group);
     pthread_mutex_init(&made->reloading, NULL);
     log_set_level(options->config->log.level);
 

@@ -20,6 +20,7 @@ struct limits;
 struct queue;
 struct server;
 struct spool;
+struct tls_reports;
 
 /* A socket that listens already, with the name of its row in the configuration ("smtp"). */
 struct server_socket {
@@ -56,6 +57,7 @@ struct events *server_events(struct server *server);
 struct limits *server_limits(struct server *server);
 struct queue *server_queue(struct server *server);
 struct spool *server_spool(struct server *server);
+struct tls_reports *server_tls_reports(struct server *server);
 
 /* Wall clock. */
 instant server_started_at(const struct server *server);

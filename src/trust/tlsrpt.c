@@ -123,9 +123,8 @@ read_https(str rest, struct arena *arena, struct tlsrpt_rua *rua)
                         STR_ARG(target));
 }
 
-/* False: nothing that we could send to. */
-static bool
-read_uri(str uri, struct arena *arena, struct tlsrpt_rua *rua)
+bool
+tlsrpt_read_uri(str uri, struct arena *arena, struct tlsrpt_rua *rua)
 {
     *rua = (struct tlsrpt_rua){ .uri = uri };
     if (uri.len > TLSRPT_URI_MAX || !str_is_printable(uri) || str_find(uri, ' ') >= 0)
@@ -154,7 +153,7 @@ read_rua(str value, struct arena *arena, struct tlsrpt_record *record)
     while (value.len && record->count < TLSRPT_RUA_MAX) {
         (void)str_split(value, ',', &uri, &value);
         uri = trim_blanks(uri);
-        if (!is_there(record, uri) && read_uri(uri, arena, &record->rua[record->count]))
+        if (!is_there(record, uri) && tlsrpt_read_uri(uri, arena, &record->rua[record->count]))
             record->count++;
     }
 }

@@ -64,6 +64,8 @@ struct tlsrpt_record {
     size_t count; /* 0: nothing there that can be used. */
 };
 
+/* One place.  False: nothing that we could send to. */
+bool tlsrpt_read_uri(str uri, struct arena *arena, struct tlsrpt_rua *rua);
 /* "v=TLSRPTv1;" stands at its front; other records at the name mean something else. */
 bool tlsrpt_is_record(str text);
 /* ERR_SYNTAX: no record by the grammar, which is as if there were none; ERR_LIMIT.  Views into TEXT
