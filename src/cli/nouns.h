@@ -33,3 +33,5 @@ extern const struct flag route_test_flags[];
 /* `outpost test reply`. */
 int reply_test(struct call *call);
 extern const struct flag reply_test_flags[];
+/* `outpost test report`. */
+int report_test(struct call *call);

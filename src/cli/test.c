@@ -79,5 +79,20 @@ const struct command test_commands[] = {
                       "gmail-smtp-in.l.google.com",
                       "as its provider means it" },
     },
+    {
+        .verb = "report",
+        .args = "FILE",
+        .args_min = 1,
+        .args_max = 1,
+        .summary = "Say what a message that came back says: who failed, why, and of which message",
+        .text = "Bounces in the forms of RFC 3464 and in the plain words of many mail servers, "
+                "complaints (RFC 5965), warnings of delay and automatic answers are told apart.  "
+                "FILE may be - for standard input.  The exit code is 1 when it is no report.\n"
+                "Who wrote a report is not checked here: what the server believes comes to a return "
+                "path that it made itself.",
+        .run = report_test,
+        .examples = { "outpost test report bounce.eml", "in words",
+                      "outpost test report --json - <bounce.eml", "for programs" },
+    },
     { 0 },
 };

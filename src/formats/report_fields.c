@@ -21,10 +21,18 @@ enum {
     NAME_MAX_SHOWN = 255
 };
 
-static bool
-is_same(const struct report_recipient *a, const struct report_recipient *b)
+/* The second word about somebody counts where the first said nothing. */
+static void
+complete(struct report_recipient *known, const struct report_recipient *more)
 {
-    return str_eq_nocase(report_address(a), report_address(b));
+    if (known->code || known->status.len || known->action != more->action)
+        return;
+    known->code = more->code;
+    known->status = more->status;
+    if (more->text.len)
+        known->text = more->text;
+    if (!known->remote.len)
+        known->remote = more->remote;
 }
 
 enum err
@@ -32,10 +40,14 @@ report_add_recipient(struct report *report, const struct report_recipient *recip
                      struct arena *arena)
 {
     struct report_recipient **end = &report->recipients, *copy;
+    str address = report_address(recipient);
 
-    for (; *end; end = &(*end)->next)
-        if (is_same(*end, recipient))
+    for (; *end; end = &(*end)->next) {
+        if (str_eq_nocase(report_address(*end), address)) {
+            complete(*end, recipient);
             return OK;
+        }
+    }
     if (report->recipient_count == REPORT_RECIPIENTS_MAX) {
         report->is_cut = true;
         return OK;
@@ -332,9 +344,10 @@ report_read_status(str body, struct arena *arena, struct report *report)
 static bool
 read_lower(str value, struct arena *arena, str *text)
 {
-    str line;
+    char room[100];
 
-    return report_clean(value, 100, arena, &line) && report_fold(line, line.len, arena, text);
+    return report_clean(report_fold(str_trim(value), room, sizeof(room)), sizeof(room), arena,
+                        text);
 }
 
 static str

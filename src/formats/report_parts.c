@@ -13,6 +13,7 @@
 
 enum {
     BOUNDARY_MAX = 200,
+    GUESS_LINES = 20,
     TAG_MAX = 4096,
     HTML_LOOKED_AT = 128 * 1024
 };
@@ -104,6 +105,18 @@ add_part(struct report_parts *parts, const char *start, const char *end, unsigne
     read_part((str){ start, (size_t)(end - start) }, depth, &parts->list[parts->count++]);
 }
 
+/* Where no boundary is named, the first line that looks like one is it. */
+static str
+guess_boundary(str body)
+{
+    str line;
+
+    for (int i = 0; i < GUESS_LINES && report_next_line(&body, &line); i++)
+        if (str_starts(line, S("--")) && str_trim(line).len > 4)
+            return str_skip(str_trim(line), 2);
+    return S("");
+}
+
 static void
 split_multipart(struct report_parts *parts, const struct report_part *whole)
 {
@@ -112,6 +125,8 @@ split_multipart(struct report_parts *parts, const struct report_part *whole)
     const char *start = NULL;
     bool closes = false;
 
+    if (boundary.len == 0)
+        boundary = guess_boundary(whole->body);
     if (boundary.len == 0 || boundary.len > BOUNDARY_MAX)
         return;
     while (!closes && rest.len) {
@@ -132,9 +147,13 @@ enum err
 report_parts_read(str message, struct arena *arena, struct report_parts **parts)
 {
     struct report_parts *result = arena_new(arena, struct report_parts);
+    str line;
 
     if (!result)
         return ERR_LIMIT;
+    /* A file of a mailbox has a line of its own in front. */
+    if (str_starts(message, S("From ")))
+        (void)report_next_line(&message, &line);
     read_part(message, 0, &result->list[0]);
     result->count = 1;
     for (size_t i = 0; i < result->count; i++) {

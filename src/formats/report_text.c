@@ -146,6 +146,19 @@ mailbox_size(str s)
     return domain ? local + 1 + domain : 0;
 }
 
+/* Signs and characters of three bytes, such as a wide colon, are no part of a local part that goes
+ * on in ASCII: texts in Chinese have no blanks.  Where the last of them in front of "@" ends. */
+static size_t
+wide_size(str local)
+{
+    size_t end = 0;
+
+    for (size_t i = 0; i + 3 <= local.len; i++)
+        if ((unsigned char)local.ptr[i] >= 0xe2 && (unsigned char)local.ptr[i] <= 0xef)
+            end = i + 3;
+    return end < local.len ? end : 0;
+}
+
 /* "@relay.example,@b.example:" of old. */
 static str
 skip_route(str s)
@@ -185,6 +198,8 @@ report_address_at(str text, str *address, str *rest)
     }
     s = skip_route(skip_scheme(s));
     size = mailbox_size(s);
+    if (size && wide_size(str_head(s, (size_t)str_find(s, '@'))))
+        return false;
     /* 'ann@example.org' : the quote is not of the local part. */
     if (close == '\'' && size && s.ptr[size - 1] == '\'')
         size--;
@@ -210,6 +225,7 @@ report_address_in(str line, str *address, str *rest)
         end = start = from + (size_t)at;
         while (start > from && end - start <= LOCAL_MAX && is_local_byte(line.ptr[start - 1]))
             start--;
+        start += wide_size((str){ line.ptr + start, end - start });
         while (start < end && str_find(S("'`={|./*"), line.ptr[start]) >= 0)
             start++;
         if (start < end && report_address_at(str_skip(line, start), address, rest))
@@ -254,7 +270,7 @@ is_code_at(str s, size_t i)
     if (i + 3 > s.len || (s.ptr[i] != '4' && s.ptr[i] != '5') || s.ptr[i + 1] > '5' ||
         !ascii_is_digit(s.ptr[i + 1]) || !ascii_is_digit(s.ptr[i + 2]))
         return false;
-    if (i && (is_word_byte(s.ptr[i - 1]) || str_find(S(".,-:/@+"), s.ptr[i - 1]) >= 0) &&
+    if (i && (ascii_is_alnum(s.ptr[i - 1]) || str_find(S(".,-:/@+"), s.ptr[i - 1]) >= 0) &&
         !(s.ptr[i - 1] == ':' || (s.ptr[i - 1] == '-' && i > 1 && s.ptr[i - 2] == ' ')))
         return false;
     if (i + 3 < s.len && (is_word_byte(s.ptr[i + 3]) || str_find(S("/@%"), s.ptr[i + 3]) >= 0))
@@ -264,14 +280,25 @@ is_code_at(str s, size_t i)
            !(i + 4 < s.len && s.ptr[i + 3] == '.' && ascii_is_digit(s.ptr[i + 4]));
 }
 
-unsigned
-report_find_code(str text)
+ssize_t
+report_code_position(str text)
 {
     for (size_t i = 0; i + 3 <= text.len; i++)
         if (is_code_at(text, i))
-            return (unsigned)(text.ptr[i] - '0') * 100 + (unsigned)(text.ptr[i + 1] - '0') * 10 +
-                   (unsigned)(text.ptr[i + 2] - '0');
-    return 0;
+            return (ssize_t)i;
+    return -1;
+}
+
+unsigned
+report_find_code(str text)
+{
+    ssize_t at = report_code_position(text);
+    const char *digits = text.ptr + at;
+
+    if (at < 0)
+        return 0;
+    return (unsigned)(digits[0] - '0') * 100 + (unsigned)(digits[1] - '0') * 10 +
+           (unsigned)(digits[2] - '0');
 }
 
 /* "5.1.1" at the front of S: one digit, then one to three, then one to three. */
@@ -376,17 +403,12 @@ report_find_remote(str text)
     return S("");
 }
 
-bool
-report_fold(str text, size_t max, struct arena *arena, str *folded)
+str
+report_fold(str text, char *room, size_t size)
 {
-    char *room;
     size_t len = 0;
 
-    text = str_head(text, max);
-    room = arena_alloc(arena, text.len + 1);
-    if (!room)
-        return false;
-    for (size_t i = 0; i < text.len; i++) {
+    for (size_t i = 0; i < text.len && len < size; i++) {
         char c = text.ptr[i];
 
         if (!is_blank(c))
@@ -394,6 +416,5 @@ report_fold(str text, size_t max, struct arena *arena, str *folded)
         else if (len && room[len - 1] != ' ')
             room[len++] = ' ';
     }
-    *folded = (str){ room, len };
-    return true;
+    return (str){ room, len };
 }

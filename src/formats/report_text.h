@@ -39,6 +39,9 @@ str report_without_code(str text);
  * if none is named. */
 str report_find_remote(str text);
 
-/* TEXT in lower case (ASCII letters), blanks collapsed to one, at most MAX bytes of it looked at.
- */
-bool report_fold(str text, size_t max, struct arena *arena, str *folded);
+/* Where that reply stands; -1. */
+ssize_t report_code_position(str text);
+
+/* TEXT in lower case (ASCII letters), blanks collapsed to one; as much of it as ROOM, of SIZE
+ * bytes, can hold. */
+str report_fold(str text, char *room, size_t size);
