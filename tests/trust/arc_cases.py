@@ -7,8 +7,9 @@ import shutil
 import smtplib
 import subprocess
 import tempfile
+import urllib.request
 
-from harness import Outpost, Sink, need, wait_for
+from harness import Cases, Outpost, Sink, free_port, need, wait_for, wait_port
 from parts import Knot, SHAPES
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -268,6 +269,113 @@ def key_records_of_a_real_dns_are_judged(world):
 
 
 
+def the_vectors_of_the_arc_test_suite_are_judged(world):
+    """Signed by another program; the suite is not part of this tree."""
+    path = os.environ.get("OUTPOST_ARC_VECTORS")
+    if not path:
+        raise Cases.Skip("OUTPOST_ARC_VECTORS names no arc-draft-sign-tests.yml")
+    rows = [json.loads(line) for line in python("vectors", path).splitlines()]
+    names = Knot("example.org")
+    server = Outpost(BINARY, address="ann@vectors.example", setup=["--relay", f"smtp://127.0.0.1:{world.sink.port}"], name="vectors")
+    try:
+        for name, record in rows[0][2].items():
+            names.publish(name, record)
+        server.append_config(f'dns {{ stub "example.org" 127.0.0.1:{names.port}; timeout 4s; }}')
+        server.start()
+        server.run("alias", "add", "next@vectors.example", "bob@far.example")
+        server.run("dkim", "new", "vectors.example", "--algorithm", "rsa", "--selector", "s")
+        server.run("dkim", "sign", "vectors.example", "s", "--force")
+        for name, message, _, expected in rows:
+            before = len(world.sink.messages)
+            with smtplib.SMTP("127.0.0.1", server.ports["smtp"], timeout=60) as client:
+                client.sendmail("jqd@d1.example", ["next@vectors.example"], message.encode())
+            wait_for(lambda: len(world.sink.messages) > before, 60, "the mail at the sink")
+            arrived = world.sink.messages[-1].data
+            ours = re.match(rb"ARC-Seal: i=\d+; cv=(\w+);", arrived)
+            assert (ours.group(1).decode() if ours else "fail") == expected, f"{name}: {arrived[:300]}"
+            assert bool(ours) == (expected == "pass"), f"{name}: a chain that was found broken gets no more sets"
+    finally:
+        server.close()
+        names.close()
+
+
+def a_signature_by_sha1_is_not_believed(world):
+    """That is what OpenDKIM's tool makes; RFC 8301 3.1."""
+    program, key = need("opendkim-testmsg"), world.path("own.pem")
+    shutil.copy(world.keys[AUTHOR], key)
+    os.chmod(key, 0o600)
+    content = b"Date: Fri, 27 Nov 2026 01:00:00 +0000\r\n" + author(SHAPES["plain"])
+    done = subprocess.run([program, "-d", AUTHOR, "-k", key, "-s", "s", "-C"], input=content, capture_output=True)
+    assert done.returncode == 0 and b"a=rsa-sha1" in done.stdout, done.stderr
+    text = found(world.send(done.stdout), 1)
+    assert "dkim=fail (rsa-sha1 proves nothing any more)" in text, text
+
+
+def our_own_signatures_are_judged(world):
+    """What one of us signs comes to the alias of another, with both signatures and in both forms."""
+    writer = Outpost(BINARY, address=f"ann@own.{ZONE}", name="writer",
+                     setup=["--trust", "127.0.0.0/8", "--relay", f"smtp://127.0.0.1:{world.servers['three'].ports['smtp']}"])
+    writer.start()
+    try:
+        writer.run("dkim", "new", f"own.{ZONE}")
+        for key in writer.rows("dkim", "list", f"own.{ZONE}", "--no-dns"):
+            writer.run("dkim", "sign", f"own.{ZONE}", key["selector"], "--force")
+            world.publish(key["name"], key["record"])
+        for header in ("relaxed", "simple"):
+            for body in ("relaxed", "simple"):
+                writer.append_config(f"dkim {{ header {header}; body {body}; }}")
+                writer.run("reload")
+                before = len(world.sink.messages)
+                with smtplib.SMTP("127.0.0.1", writer.ports["smtp"], timeout=60) as client:
+                    client.sendmail(f"ann@own.{ZONE}", [f"next@three.{ZONE}"], SHAPES["blanks"].replace(b"ann@here.example", f"ann@own.{ZONE}".encode()))
+                wait_for(lambda: len(world.sink.messages) > before, 60, "the mail at the sink")
+                text = found(world.sink.messages[-1].data, 1)
+                assert text.count("dkim=pass") == 2 and "Ed25519" in text and f"c={header}/{body}".encode() in world.sink.messages[-1].data, text
+                with open(writer.config) as f:
+                    config = f.read()
+                with open(writer.config, "w") as f:
+                    f.write(config.replace(f"dkim {{ header {header}; body {body}; }}", ""))
+    finally:
+        writer.close()
+
+
+RSPAMD = """options { pidfile = "%(dir)s/pid"; filters = "dkim"; dns { nameserver = ["127.0.0.1:%(dns)d"]; timeout = 5s; }
+  tempdir = "%(dir)s"; url_tld = "%(dir)s/tlds"; history_file = null; control_socket = "%(dir)s/rspamd.sock mode=0600"; rrd = null; }
+logging { type = "file"; filename = "%(dir)s/log"; level = "info"; }
+worker "normal" { bind_socket = "127.0.0.1:%(port)d"; count = 1; task_timeout = 60s; }
+dkim { dkim_cache_size = 1; time_jitter = 6h; trusted_only = false; skip_multi = false; max_sigs = 5; }
+modules { path = "%(plugins)s/arc.lua"; }
+arc { sign_local = false; sign_authenticated = false; use_domain = "header"; path = "%(dir)s/none"; }
+"""
+
+
+def rspamd_says_the_same(world):
+    program, plugins = need("rspamd"), "/usr/share/rspamd/plugins"
+    folder, port = tempfile.mkdtemp(prefix="rspamd-"), free_port()
+    if not os.path.exists(os.path.join(plugins, "arc.lua")):
+        raise Cases.Skip("Rspamd's plugin for ARC is not on this machine")
+    os.chmod(folder, 0o755)
+    with open(os.path.join(folder, "rspamd.conf"), "w") as f:
+        f.write(RSPAMD % {"dir": folder, "dns": world.names.port, "port": port, "plugins": plugins})
+    with open(os.path.join(folder, "tlds"), "w") as f:
+        f.write("com\norg\nexample\n")
+    with open(os.path.join(folder, "out"), "wb") as out:
+        process = subprocess.Popen([program, "-f", "-i", "-c", os.path.join(folder, "rspamd.conf")], stdout=out, stderr=out)
+    try:
+        wait_port(port, seconds=30)
+        good = {hops: world.send(world.signed(author(SHAPES["folded fields"])), HOPS[3 - hops]) for hops in (1, 2, 3)}
+        changed = good[2].replace(b"Hello.", b"Hallo.")
+        for content, symbol in [(content, "ARC_ALLOW") for content in good.values()] + [(changed, "ARC_REJECT")]:
+            request = urllib.request.Request(f"http://127.0.0.1:{port}/checkv2", data=content, headers={"From": f"ann@{AUTHOR}", "IP": "203.0.113.9"})
+            symbols = json.load(urllib.request.urlopen(request, timeout=90))["symbols"]
+            with open(os.path.join(folder, "log"), errors="replace") as f:
+                assert symbol in symbols, f"{symbol} is not among {list(symbols)}\n{f.read()[-2500:]}"
+    finally:
+        process.terminate()
+        process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def run(cases, binary):
     global BINARY
     BINARY = binary
@@ -281,7 +389,8 @@ def run(cases, binary):
         for case in (every_shape_is_sealed_and_keeps_its_signature, chains_of_up_to_three_hops_pass, a_hop_of_dkimpy_before_ours_passes,
                      a_broken_chain_fails_and_stays_so, what_is_claimed_of_results_is_not_believed,
                      a_silent_dns_seals_nothing_and_stops_nothing, what_begins_here_or_is_not_to_be_sealed_is_not,
-                     signatures_of_dkimpy_are_judged, key_records_of_a_real_dns_are_judged):
+                     signatures_of_dkimpy_are_judged, a_signature_by_sha1_is_not_believed, our_own_signatures_are_judged,
+                     key_records_of_a_real_dns_are_judged, the_vectors_of_the_arc_test_suite_are_judged, rspamd_says_the_same):
             cases.run("arc: " + case.__name__.replace("_", " "), case, world)
     finally:
         world.close()

@@ -5,6 +5,7 @@
     verify_arc.py check RECORDS MESSAGE ...       a line of JSON for each message
     verify_arc.py sign KEY DOMAIN CANON [LENGTH]  reads a message, writes its DKIM-Signature; KEY is PEM, or base64 of Ed25519
     verify_arc.py seal KEY DOMAIN CV              reads a message, writes its ARC set
+    verify_arc.py vectors FILE                    the vectors of the ARC test suite: [name, message, records, cv]
 
 RECORDS has lines "NAME TEXT".
 """
@@ -35,6 +36,24 @@ def check(records_file, paths):
         print(json.dumps({"cv": cv.decode() if cv else None, "sets": len(results), "reason": reason, "dkim": signatures}))
 
 
+def tags(text):
+    """The form that was signed: no blanks within a tag, one between them."""
+    return "; ".join("".join(tag.split()) for tag in text.split(";"))
+
+
+def vectors(path):
+    import yaml
+    for document in yaml.safe_load_all(open(path, encoding="utf-8")):
+        records = {name: "".join(text.split("\n")) for name, text in document["txt-records"].items()}
+        for name, test in document["tests"].items():
+            message = test["message"].replace("\n", "\r\n")
+            if test["AS"].strip():
+                results = "\r\n  ".join(line.strip() for line in test["AAR"].strip().split("\n"))
+                message = f"ARC-Seal: {tags(test['AS'])}\r\nARC-Message-Signature: {tags(test['AMS'])}\r\n" \
+                          f"ARC-Authentication-Results: {results}\r\n{message}"
+            print(json.dumps([name, message, records, "fail" if "cv=fail" in message else "pass"]))
+
+
 def read_key(path):
     with open(path, "rb") as f:
         return f.read().strip()
@@ -43,6 +62,9 @@ def read_key(path):
 def main():
     if sys.argv[1] == "check":
         check(sys.argv[2], sys.argv[3:])
+        return
+    if sys.argv[1] == "vectors":
+        vectors(sys.argv[2])
         return
     key, domain = read_key(sys.argv[2]), sys.argv[3].encode()
     message = sys.stdin.buffer.read()
