@@ -28,6 +28,7 @@ struct attempt {
     struct secure_plan plan; /* For the host that was tried last, */
     struct secure_outcome
         outcome;       /* and what came of it; of a connection, the runner keeps its own. */
+    bool is_disowned;  /* By the domain's policy none of its hosts is to have its mail. */
     bool mx_secure;    /* The MX records came with DNSSEC. */
     const char *unmet; /* "5.7.30": some host cannot give what the message requires; NULL: none. */
     bool may_be_met;   /* Another host could perhaps, another time. */
@@ -114,6 +115,9 @@ WAITS enum err attempt_policy_again(struct attempt *a);
 void secure_by_sts(const struct sts_known *known, struct secure_plan *plan);
 /* The last host failed by it: perhaps there is a newer one. */
 void attempt_doubt_policy(struct attempt *a);
+/* When its policy names none of the domain's hosts, the rows are put off, and nothing is held
+ * against hosts and site, which others share.  False: that is not so. */
+bool attempt_is_disowned(struct attempt *a);
 
 /* standing_rules.c.  Rows that a standing rule keeps, returns or moves leave the attempt. */
 WAITS void attempt_obey_rules(struct attempt *a);

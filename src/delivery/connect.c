@@ -243,7 +243,7 @@ open_client(struct attempt *a, const struct route_host *host, struct smtp_client
 static enum err
 refuse_host(struct attempt *a)
 {
-    a->failure = (struct smtp_failure){ .stage = SMTP_STAGE_CONNECT };
+    a->failure = (struct smtp_failure){ .stage = SMTP_STAGE_TLS };
     return err_why(&a->failure.why, ERR_TLS, "%s", a->plan.why);
 }
 
@@ -274,6 +274,7 @@ open_host(struct attempt *a, const struct route_host *host, bool is_last)
         e = attempt_secure(a, host, &options, &a->plan);
     if (e)
         return e;
+    a->is_disowned = a->is_disowned && a->plan.refused && a->plan.by == SECURE_BY_STS;
     e = a->plan.refused ? refuse_host(a) : open_client(a, host, &options, broken);
     if (e == ERR_CANCELLED)
         return e;
@@ -724,6 +725,7 @@ attempt_connect(struct attempt *a)
         return true;
     runner_drop_client(runner);
     a->tried_count = 0;
+    a->is_disowned = true;
     a->unmet = NULL;
     a->may_be_met = false;
     if (!attempt_find_hosts(a, &hosts))
@@ -732,7 +734,7 @@ attempt_connect(struct attempt *a)
     if (!e)
         return true;
     attempt_doubt_policy(a);
-    if (e != ERR_CANCELLED && !require_returns(a))
+    if (e != ERR_CANCELLED && !require_returns(a) && !attempt_is_disowned(a))
         attempt_not_connected(a, e);
     return false;
 }

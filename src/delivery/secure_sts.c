@@ -192,6 +192,17 @@ secure_by_sts(const struct sts_known *known, struct secure_plan *plan)
                    STR_ARG(str_head(plan->host, 80)));
 }
 
+bool
+attempt_is_disowned(struct attempt *a)
+{
+    if (!a->is_disowned || a->plan.by != SECURE_BY_STS || !a->plan.refused)
+        return false;
+    attempt_all_results(a, OUTCOME_DEFERRED, 451, "4.7.5",
+                        attempt_text(&a->runner->arena, a->plan.why).ptr, 0);
+    attempt_record(a);
+    return true;
+}
+
 void
 attempt_doubt_policy(struct attempt *a)
 {

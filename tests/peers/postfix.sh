@@ -1,7 +1,7 @@
 #!/bin/bash
 # Postfix, Debian package, stock durability (queue files fsync'ed by cleanup).
 # Knobs that differ from Debian's default: no chroot, DNS off, static relayhost, log to a file.
-# PF_EXTRA: lines for main.cf that come last.
+# PF_EXTRA: lines for main.cf that come last; PF_MASTER: lines for master.cf.
 # PF_TUNE=1 additionally spares what a relay of trusted clients can: the pause of in_flow_delay, anvil's counting, young
 # processes; and it lets TLS connections be kept.  SINK_TLS=1: TLS and AUTH PLAIN to the sink as well.
 . "$(dirname "$0")/common.sh"
@@ -79,6 +79,7 @@ conf() {
 	scache    unix  -       -       n       -       1       scache
 	postlog   unix-dgram n  -       n       -       1       postlogd
 	E
+	[ -z "${PF_MASTER:-}" ] || printf '%s\n' "$PF_MASTER" >>"$STATE/etc/postfix/master.cf"
 	if [ -n "$SUBM_PORT" ]; then
 		self_signed
 		cat >>"$STATE/etc/postfix/master.cf" <<-E
