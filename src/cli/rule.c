@@ -20,6 +20,7 @@ run_add(struct call *call)
 {
     const char *rate = call_text(call, "--rate");
     const char *to = call_text(call, "--to");
+    const char *level = call_text(call, "--level");
     struct ask ask;
     int exit = call_need_reason(call);
 
@@ -36,6 +37,8 @@ run_add(struct call *call)
         json_put_text(&ask.writer, "rate", str_from(rate));
     if (to)
         json_put_text(&ask.writer, "to", str_from(to));
+    if (level)
+        json_put_text(&ask.writer, "level", str_from(level));
     return ask_do(&ask, "rule.add");
 }
 
@@ -94,12 +97,13 @@ static const struct flag add_flags[] = {
     { "--for", 0, FLAG_DURATION, "TIME", false, "How long it stands (1h)" },
     { "--rate", 0, FLAG_TEXT, "COUNT/TIME", false, "For slow: so many messages, as in 10/m" },
     { "--to", 0, FLAG_TEXT, "URL", false, "For reroute: the next hop, or mx" },
+    { "--level", 0, FLAG_TEXT, "LEVEL", false, "For tls: require, verify or plain" },
     { 0 },
 };
 
 /* clang-format off */
 const struct command rule_commands[] = {
-    { .verb = "add", .args = "hold|suspend|bounce|slow|reroute WORD...", .args_min = 2,
+    { .verb = "add", .args = "hold|suspend|bounce|slow|reroute|tls WORD...", .args_min = 2,
       .args_max = UINT_MAX, .uses = USES_SERVER | USES_CHANGES | USES_REASON, .flags = add_flags,
       .summary = "Hold, suspend, return, slow or move mail until the rule ends",
       .text = "Words say whom the rule concerns, and all must hold: domain:NAME site:HOST "
@@ -107,15 +111,19 @@ const struct command rule_commands[] = {
               "@example.org; sender:<> is reports.\n\n"
               "hold keeps mail, as 'outpost queue hold' does; suspend puts it off, and it still "
               "expires; bounce returns it; slow lets so many messages go in a time; reroute gives it to "
-              "another next hop. A rule is asked before a connection is made. When several hold, the "
-              "first of hold, suspend, bounce, reroute, slow decides. When a rule ends or is removed, "
-              "what it kept is due at once.",
+              "another next hop; tls says what connections must prove, whatever the domain asks for "
+              "(DANE, MTA-STS): require TLS with anybody, verify the certificate and its name, or "
+              "plain, where their TLS is broken. A rule is asked before a connection is made. When "
+              "several hold, the first of hold, suspend, bounce, reroute, slow decides, and beside it "
+              "the first of tls. When a rule ends or is removed, what it kept is due at once.",
       .run = run_add,
       .examples = { "outpost rule add slow provider:google --rate 10/m --for 2h --reason '421 4.7.28'",
                     "ten messages a minute",
                     "outpost rule add hold sender:@shop.example --reason 'newsletter looks broken'", "",
                     "outpost rule add reroute domain:example.org --to smtp://relay.example.net --for 1d "
-                    "--reason 'their MX is down'", "" } },
+                    "--reason 'their MX is down'", "",
+                    "outpost rule add tls domain:example.org --level verify --for 30d "
+                    "--reason 'agreed with them'", "" } },
     { .verb = "list", .uses = USES_SERVER | USES_LIST, .summary = "List the rules that stand",
       .run = run_list, .examples = { "outpost rule list", "" } },
     { .verb = "show", .args = "NUMBER", .args_min = 1, .args_max = 1, .uses = USES_SERVER | USES_LIST,

@@ -6,6 +6,7 @@
 
 #include "delivery/queue_inside.h"
 #include "delivery/secure.h"
+#include "delivery/standing.h"
 #include "delivery/sts_cache.h"
 #include "protocols/smtp/client.h"
 
@@ -28,6 +29,7 @@ struct attempt {
     struct secure_plan plan; /* For the host that was tried last, */
     struct secure_outcome
         outcome;       /* and what came of it; of a connection, the runner keeps its own. */
+    struct standing_verdict *tls_rule; /* An operator's, about TLS with the domain; NULL: none. */
     bool is_disowned;  /* By the domain's policy none of its hosts is to have its mail. */
     bool mx_secure;    /* The MX records came with DNSSEC. */
     const char *unmet; /* "5.7.30": some host cannot give what the message requires; NULL: none. */
@@ -121,6 +123,8 @@ bool attempt_is_disowned(struct attempt *a);
 
 /* standing_rules.c.  Rows that a standing rule keeps, returns or moves leave the attempt. */
 WAITS void attempt_obey_rules(struct attempt *a);
+/* The TLS rule for hosts that are named SITE, into a->tls_rule.  False: no memory. */
+bool attempt_find_tls_rule(struct attempt *a, str site);
 /* From the note of the message. */
 void attempt_read_routes(struct attempt *a, str note);
 /* Which way ROW goes now: as a rule or an operator says, or by route_choose().  ERR_LIMIT. */

@@ -640,7 +640,6 @@ enter_site(struct attempt *a, const struct route_hosts *hosts)
     bool joined = true;
     bool paused;
 
-    know_provider(a, hosts);
     pthread_mutex_lock(&queue->lock);
     site = schedule_bind(&queue->schedule, runner->batch.target, str_from(hosts->site),
                          source_name(a));
@@ -690,6 +689,7 @@ attempt_find_hosts(struct attempt *a, struct route_hosts *hosts)
         return false;
     }
     a->mx_secure = hosts->secure;
+    know_provider(a, hosts);
     e = attempt_find_policy(a, hosts);
     if (e) {
         if (e != ERR_CANCELLED)

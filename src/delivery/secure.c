@@ -203,12 +203,27 @@ apply(const struct secure_plan *plan, struct smtp_client_options *options)
     options->also_named = plan->domain;
 }
 
+/* The operator knows better than the records, and answers for it. */
+static void
+by_rule(const struct standing_verdict *rule, struct secure_plan *plan)
+{
+    demand(plan,
+           rule->level == LEVEL_PLAIN    ? SECURE_PLAIN
+           : rule->level == LEVEL_VERIFY ? SECURE_NAME
+                                         : SECURE_TLS,
+           SECURE_BY_RULE);
+    plan->refused = plan->noted = SECURE_FINE;
+    say(plan, "rule %u (tls %s): %s", rule->rule, standing_level_name(rule->level), rule->reason);
+}
+
 /* What is known without asking the DNS about the host. */
 static void
 by_others(struct attempt *a, struct secure_plan *plan)
 {
     if (a->sts)
         secure_by_sts(a->sts, plan);
+    if (a->tls_rule)
+        by_rule(a->tls_rule, plan);
     require_plan(a, plan);
 }
 

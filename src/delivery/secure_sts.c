@@ -135,16 +135,28 @@ find_policy(struct attempt *a)
 enum err
 attempt_find_policy(struct attempt *a, struct route_hosts *hosts)
 {
-    enum err e = find_policy(a);
+    static const char *const marks[] = {
+        [LEVEL_NONE] = "",
+        [LEVEL_REQUIRE] = "/require",
+        [LEVEL_VERIFY] = "/verify",
+        [LEVEL_PLAIN] = "/plain",
+    };
+    enum err e = attempt_find_tls_rule(a, str_from(hosts->site)) ? OK : ERR_LIMIT;
 
+    if (!e)
+        e = find_policy(a);
     if (!e && a->sts && a->sts->has_policy && a->sts->policy.mode == STS_ENFORCE)
         route_mark_site(hosts, "/sts");
+    if (!e && a->tls_rule)
+        route_mark_site(hosts, marks[a->tls_rule->level]);
     return e;
 }
 
 enum err
 attempt_policy_again(struct attempt *a)
 {
+    if (!attempt_find_tls_rule(a, str_from(a->runner->site->key)))
+        return ERR_LIMIT;
     return find_policy(a);
 }
 

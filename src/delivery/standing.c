@@ -58,7 +58,10 @@ struct standing {
 /* clang-format off */
 static const char *const kind_names[STANDING_KINDS] = {
     [STANDING_HOLD] = "hold",     [STANDING_SUSPEND] = "suspend", [STANDING_BOUNCE] = "bounce",
-    [STANDING_REROUTE] = "reroute", [STANDING_SLOW] = "slow",
+    [STANDING_REROUTE] = "reroute", [STANDING_SLOW] = "slow", [STANDING_TLS] = "tls",
+};
+static const char *const level_names[] = {
+    [LEVEL_NONE] = "", [LEVEL_REQUIRE] = "require", [LEVEL_VERIFY] = "verify", [LEVEL_PLAIN] = "plain",
 };
 static const char *const fact_names[FACT_COUNT] = {
     [FACT_DOMAIN] = "domain", [FACT_SITE] = "site",       [FACT_PROVIDER] = "provider",
@@ -83,6 +86,23 @@ standing_kind_parse(str text, enum standing_kind *kind)
     for (unsigned i = 0; i < STANDING_KINDS; i++)
         if (str_eq_nocase(text, str_from(kind_names[i]))) {
             *kind = (enum standing_kind)i;
+            return true;
+        }
+    return false;
+}
+
+const char *
+standing_level_name(enum standing_level level)
+{
+    return level_names[level];
+}
+
+bool
+standing_level_parse(str text, enum standing_level *level)
+{
+    for (unsigned i = LEVEL_REQUIRE; i < COUNT_OF(level_names); i++)
+        if (str_eq_nocase(text, str_from(level_names[i]))) {
+            *level = (enum standing_level)i;
             return true;
         }
     return false;
@@ -146,7 +166,8 @@ standing_describe(const struct standing_rule *rule, struct arena *arena, str *te
     bool made;
 
     buf_init(&buf, FACT_COUNT * (STANDING_VALUE_MAX + 16) + 32);
-    buf_addf(&buf, "%s", kind_names[rule->kind]);
+    buf_addf(&buf, "%s%s%s", kind_names[rule->kind], rule->level ? " " : "",
+             level_names[rule->level]);
     for (unsigned i = 0; i < FACT_COUNT; i++)
         if (rule->values[i].len)
             buf_addf(&buf, " %s:%.*s", fact_names[i], STR_ARG(rule->values[i]));
@@ -280,21 +301,24 @@ rule_holds(const struct standing_rule *rule, const struct standing_facts *facts,
 
 /* The first of CHAIN that holds and goes before BEST. */
 static struct kept *
-better(struct kept *chain, struct kept *best, const struct standing_facts *facts, instant now)
+better(struct kept *chain, struct kept *best, const struct standing_facts *facts, instant now,
+       bool tls)
 {
     for (struct kept *at = chain; at; at = at->next) {
         bool before = !best || at->rule.kind < best->rule.kind ||
                       (at->rule.kind == best->rule.kind && at->rule.id < best->rule.id);
-        if (before && rule_holds(&at->rule, facts, now))
+        if (before && (at->rule.kind == STANDING_TLS) == tls && rule_holds(&at->rule, facts, now))
             best = at;
     }
     return best;
 }
 
+/* Among TLS rules, or among all others. */
 static struct kept *
-find_rule(const struct standing *standing, const struct standing_facts *facts, instant now)
+find_rule(const struct standing *standing, const struct standing_facts *facts, instant now,
+          bool tls)
 {
-    struct kept *best = better(standing->others, NULL, facts, now);
+    struct kept *best = better(standing->others, NULL, facts, now, tls);
     char room[KEY_SIZE_MAX];
 
     for (size_t i = 0; i < COUNT_OF(key_facts); i++) {
@@ -302,10 +326,10 @@ find_rule(const struct standing *standing, const struct standing_facts *facts, i
         str value = facts->values[fact];
         if (value.len == 0)
             continue;
-        best = better(map_get(&standing->by_key, key_of(room, fact, value)), best, facts, now);
+        best = better(map_get(&standing->by_key, key_of(room, fact, value)), best, facts, now, tls);
         if ((fact == FACT_SENDER || fact == FACT_ACCOUNT) && domain_part(value).len)
             best = better(map_get(&standing->by_key, key_of(room, fact, domain_part(value))), best,
-                          facts, now);
+                          facts, now, tls);
     }
     return best;
 }
@@ -332,26 +356,41 @@ standing_count(const struct standing *standing)
     return standing->count;
 }
 
-bool
-standing_match(struct standing *standing, const struct standing_facts *facts, instant now,
-               struct standing_verdict *verdict)
+static bool
+match(struct standing *standing, const struct standing_facts *facts, instant now, bool tls,
+      struct standing_verdict *verdict)
 {
     const struct kept *found;
 
     if (standing_is_empty(standing))
         return false;
     pthread_mutex_lock(&standing->lock);
-    found = find_rule(standing, facts, now);
+    found = find_rule(standing, facts, now, tls);
     if (found) {
         verdict->kind = found->rule.kind;
         verdict->rule = found->rule.id;
         verdict->until = found->rule.until;
         verdict->names_lane = found->rule.values[FACT_LANE].len > 0;
+        verdict->level = found->rule.level;
         copy_text(verdict->reason, sizeof(verdict->reason), found->rule.reason);
         copy_text(verdict->route, sizeof(verdict->route), found->rule.route);
     }
     pthread_mutex_unlock(&standing->lock);
     return found != NULL;
+}
+
+bool
+standing_match(struct standing *standing, const struct standing_facts *facts, instant now,
+               struct standing_verdict *verdict)
+{
+    return match(standing, facts, now, false, verdict);
+}
+
+bool
+standing_match_tls(struct standing *standing, const struct standing_facts *facts, instant now,
+                   struct standing_verdict *verdict)
+{
+    return match(standing, facts, now, true, verdict);
 }
 
 void
@@ -496,6 +535,15 @@ check_rule(const struct standing_rule *rule, instant now, struct why *why)
         return err_why(why, ERR_SYNTAX,
                        "a rule has to say what it is for, by domain: site: provider: sender: "
                        "account: source: or lane:");
+    if ((rule->kind == STANDING_TLS) != (rule->level != LEVEL_NONE))
+        return err_why(why, ERR_SYNTAX,
+                       "a level (require, verify or plain) belongs to tls, and only to it");
+    if (rule->kind == STANDING_TLS && rule->values[FACT_SENDER].len +
+                                          rule->values[FACT_ACCOUNT].len +
+                                          rule->values[FACT_LANE].len)
+        return err_why(why, ERR_SYNTAX,
+                       "a connection serves many senders: tls goes by domain: site: provider: or "
+                       "source: alone");
     if (rule->reason.len == 0 || rule->reason.len > STANDING_REASON_MAX)
         return err_why(why, ERR_SYNTAX, "a rule needs a reason of at most %d bytes",
                        STANDING_REASON_MAX);

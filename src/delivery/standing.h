@@ -38,7 +38,16 @@ enum standing_kind {
     STANDING_BOUNCE,  /* Returned to the sender. */
     STANDING_REROUTE, /* Goes to another next hop. */
     STANDING_SLOW,    /* So many transactions in a period. */
+    STANDING_TLS,     /* What connections must prove; decides beside the others. */
     STANDING_KINDS,
+};
+
+/* Of a TLS rule. */
+enum standing_level {
+    LEVEL_NONE,
+    LEVEL_REQUIRE, /* TLS, with whoever answers. */
+    LEVEL_VERIFY,  /* TLS, and a certificate for the host by a root that we trust. */
+    LEVEL_PLAIN,   /* No TLS at all: it is broken there. */
 };
 
 enum standing_fact {
@@ -61,6 +70,7 @@ struct standing_rule {
     str route;            /* REROUTE: a relay URL, or "mx". */
     uint32_t rate_count;  /* SLOW: so many */
     duration rate_period; /* in such a time. */
+    enum standing_level level; /* TLS */
     bool by_engine;
     instant made;
     instant until;
@@ -77,6 +87,7 @@ struct standing_verdict {
     uint32_t rule;
     instant until;
     bool names_lane;
+    enum standing_level level;
     char reason[STANDING_REASON_MAX + 1];
     char route[STANDING_ROUTE_MAX + 1];
 };
@@ -92,6 +103,9 @@ size_t standing_count(const struct standing *standing);
 /* The rule that decides about FACTS at NOW, if there is one. */
 bool standing_match(struct standing *standing, const struct standing_facts *facts, instant now,
                     struct standing_verdict *verdict);
+/* The same among TLS rules, which standing_match() passes over. */
+bool standing_match_tls(struct standing *standing, const struct standing_facts *facts, instant now,
+                        struct standing_verdict *verdict);
 /* The rule took COUNT rows. */
 void standing_hit(struct standing *standing, uint32_t rule, uint64_t count);
 /* When the next transaction may go under the SLOW rule, which it has booked then: at once is NOW.
@@ -122,6 +136,8 @@ bool standing_find(struct standing *standing, uint32_t id, struct arena *arena,
 
 const char *standing_kind_name(enum standing_kind kind);
 bool standing_kind_parse(str text, enum standing_kind *kind);
+const char *standing_level_name(enum standing_level level); /* "verify"; "" for none. */
+bool standing_level_parse(str text, enum standing_level *level);
 const char *standing_fact_name(enum standing_fact fact);
 bool standing_fact_parse(str text, enum standing_fact *fact);
 /* "10/m", "3/10s", "5000/d". */

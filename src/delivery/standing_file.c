@@ -29,6 +29,8 @@ standing_encode(struct buf *buf, uint32_t next_id, struct standing_rule *const *
         json_put_text(&writer, "actor", rule->actor);
         if (rule->route.len)
             json_put_text(&writer, "route", rule->route);
+        if (rule->level)
+            json_put_text(&writer, "level", str_from(standing_level_name(rule->level)));
         if (rule->kind == STANDING_SLOW) {
             json_put_int(&writer, "rate_count", rule->rate_count);
             json_put_int(&writer, "rate_ns", rule->rate_period);
@@ -52,6 +54,10 @@ decode_rule(str line, struct arena *arena, struct standing_rule *rule)
         return false;
     for (unsigned fact = 0; fact < FACT_COUNT; fact++)
         rule->values[fact] = json_get_text(json, standing_fact_name(fact));
+    rule->level = LEVEL_NONE;
+    if (rule->kind == STANDING_TLS &&
+        !standing_level_parse(json_get_text(json, "level"), &rule->level))
+        return false;
     id = json_get_int(json, "id");
     count = json_get_int(json, "rate_count");
     rule->id = (uint32_t)id;
@@ -79,7 +85,7 @@ decode_head(str *rest, uint32_t *next_id)
         !str_to_u64(version, &number) || !str_to_u64(id, &next) || next == 0 ||
         next > STANDING_ID_MAX)
         return ERR_CORRUPT;
-    if (number != STANDING_FILE_VERSION)
+    if (number < 1 || number > STANDING_FILE_VERSION)
         return ERR_UNSUPPORTED;
     *next_id = (uint32_t)next;
     return OK;

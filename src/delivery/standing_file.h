@@ -16,7 +16,7 @@
 struct disk;
 
 enum {
-    STANDING_FILE_VERSION = 1,
+    STANDING_FILE_VERSION = 2, /* 1 knew no TLS rules; it is read. */
     STANDING_FILE_MAX = 16 * 1024 * 1024
 };
 

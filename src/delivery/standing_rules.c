@@ -195,6 +195,7 @@ obey(struct obeying *o, struct schedule_row *row)
         return move(o, row);
     case STANDING_SLOW:
         return slow(o, row);
+    case STANDING_TLS:
     case STANDING_KINDS:
         break;
     }
@@ -225,6 +226,29 @@ attempt_obey_rules(struct attempt *a)
     if (o->returned_count)
         settle(a->runner->loop, a->runner->batch.message, &a->envelope, o->returned,
                o->returned_count);
+}
+
+bool
+attempt_find_tls_rule(struct attempt *a, str site)
+{
+    struct standing *standing = a->runner->queue->standing;
+    struct standing_facts *facts;
+
+    a->tls_rule = NULL;
+    if (standing_is_empty(standing) || a->route.kind != ROUTE_MX)
+        return true;
+    facts = arena_new(&a->runner->arena, struct standing_facts);
+    a->tls_rule = arena_new(&a->runner->arena, struct standing_verdict);
+    if (!facts || !a->tls_rule)
+        return false;
+    fill_facts(a, facts);
+    facts->values[FACT_SITE] = site;
+    facts->values[FACT_DOMAIN] = a->route.domain;
+    if (!standing_match_tls(standing, facts, clock_now(), a->tls_rule))
+        a->tls_rule = NULL;
+    else
+        standing_hit(standing, a->tls_rule->rule, a->count);
+    return true;
 }
 
 void

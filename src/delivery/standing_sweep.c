@@ -4,8 +4,8 @@
  * Without that each row would have to wait for its turn to meet the rule, and would use up what a
  * slow receiver takes in a time: the rest would wait for mail that does not even go.  What is to be
  * moved would wait for the pause of the very site that it is to leave: that ends, and the rows meet
- * the rule before anybody connects.  What is not due yet meets the rule when it is.  Start reading
- * at standing_sweep().
+ * the rule before anybody connects.  So does the pause of a site whose TLS is to be judged
+ * otherwise.  What is not due yet meets the rule when it is.  Start reading at standing_sweep().
  */
 #include "delivery/standing.h"
 
@@ -75,7 +75,7 @@ keep(struct queue *queue, struct schedule_row *row, uint32_t rule, instant until
 
 /* Those of VIEW's recipients whom the rule concerns. */
 static uint64_t
-take_rows(struct queue *queue, const struct message_view *view, uint32_t rule)
+take_rows(struct queue *queue, const struct message_view *view, uint32_t rule, bool tls)
 {
     struct schedule_message *message;
     struct standing_verdict verdict;
@@ -89,12 +89,16 @@ take_rows(struct queue *queue, const struct message_view *view, uint32_t rule)
         struct standing_facts facts;
         if (view->rows[i].state != ROW_READY)
             continue;
+        bool wakes;
         facts_of(view, i, &facts);
-        if (!standing_match(queue->standing, &facts, now, &verdict) || verdict.rule != rule)
+        if (!(tls ? standing_match_tls(queue->standing, &facts, now, &verdict)
+                  : standing_match(queue->standing, &facts, now, &verdict)) ||
+            verdict.rule != rule)
             continue;
-        if (verdict.kind == STANDING_REROUTE && message->rows[i].state == ROW_READY)
+        wakes = tls || verdict.kind == STANDING_REROUTE;
+        if (wakes && message->rows[i].state == ROW_READY)
             schedule_site_wake(&queue->schedule, message->rows[i].target->site);
-        else if (verdict.kind != STANDING_REROUTE)
+        else if (!wakes)
             count += keep(queue, &message->rows[i], rule,
                           verdict.kind == STANDING_HOLD ? NEVER : verdict.until, now);
     }
@@ -111,7 +115,7 @@ standing_sweep(struct queue *queue, const struct standing_rule *rule, uint32_t i
     uint64_t count = 0;
 
     if (rule->by_engine || (rule->kind != STANDING_HOLD && rule->kind != STANDING_SUSPEND &&
-                            rule->kind != STANDING_REROUTE))
+                            rule->kind != STANDING_REROUTE && rule->kind != STANDING_TLS))
         return;
     words_of(rule, &query);
     if (candidates_get(queue, &query, &found))
@@ -122,7 +126,7 @@ standing_sweep(struct queue *queue, const struct standing_rule *rule, uint32_t i
         queue_share_core(i);
         arena_clear(&arena);
         if (queue_look_at(queue, found.shaping, found.ids[i], &arena, &view) == OK)
-            count += take_rows(queue, &view, id);
+            count += take_rows(queue, &view, id, rule->kind == STANDING_TLS);
     }
     arena_done(&arena);
     candidates_done(&found);

@@ -265,6 +265,60 @@ rules_survive_a_restart(void)
     temp_dir_remove(&dir);
 }
 
+static uint32_t
+add_tls(struct standing *standing, enum standing_level level, enum standing_fact fact, str value,
+        enum err expected)
+{
+    struct standing_rule rule = { .kind = STANDING_TLS,
+                                  .level = level,
+                                  .reason = S("test"),
+                                  .actor = S("root"),
+                                  .until = t0 + HOURS(1) };
+    struct why why = {};
+    uint32_t id = 0;
+
+    rule.values[fact] = value;
+    CHECK(standing_add(standing, &rule, t0, &id, &why) == expected);
+    return id;
+}
+
+static enum standing_level
+level_of(struct standing *standing, instant now)
+{
+    struct standing_facts known = facts();
+    struct standing_verdict verdict;
+
+    return standing_match_tls(standing, &known, now, &verdict) ? verdict.level : LEVEL_NONE;
+}
+
+static void
+tls_rules_decide_beside_the_others_and_about_connections_alone(void)
+{
+    struct standing *standing;
+    struct temp_dir dir;
+    const char *path;
+    uint32_t hold;
+
+    temp_dir_make(&dir);
+    path = temp_dir_file(&dir, "standing.rules");
+    standing = open_at(path);
+    add_tls(standing, LEVEL_VERIFY, FACT_DOMAIN, S("there.example"), OK);
+    add_tls(standing, LEVEL_PLAIN, FACT_SITE, S("mx1.there.example"), OK);
+    CHECK(match(standing, t0) == 0 && level_of(standing, t0) == LEVEL_VERIFY);
+    hold = add(standing, STANDING_HOLD, FACT_LANE, "bulk");
+    CHECK(match(standing, t0) == hold && level_of(standing, t0) == LEVEL_VERIFY);
+    CHECK(level_of(standing, t0 + HOURS(1)) == LEVEL_NONE);
+    add_tls(standing, LEVEL_NONE, FACT_DOMAIN, S("there.example"), ERR_SYNTAX);
+    add_tls(standing, LEVEL_VERIFY, FACT_SENDER, S("@sender.example"), ERR_SYNTAX);
+    add_tls(standing, LEVEL_VERIFY, FACT_LANE, S("bulk"), ERR_SYNTAX);
+    standing_free(standing);
+    standing = open_at(path);
+    CHECK(level_of(standing, t0) == LEVEL_VERIFY);
+    CHECK(standing_remove(standing, 1) == OK && level_of(standing, t0) == LEVEL_PLAIN);
+    standing_free(standing);
+    temp_dir_remove(&dir);
+}
+
 static void
 a_file_that_is_none_is_not_believed(void)
 {
@@ -275,7 +329,10 @@ a_file_that_is_none_is_not_believed(void)
         { "", ERR_CORRUPT },
         { "outpost-standing-rules 1 1", ERR_CORRUPT },
         { "outpost-standing-rules 1 1\n", OK },
-        { "outpost-standing-rules 2 1\n", ERR_UNSUPPORTED },
+        { "outpost-standing-rules 2 1\n", OK },
+        { "outpost-standing-rules 3 1\n", ERR_UNSUPPORTED },
+        { "outpost-standing-rules 2 9\n{\"id\":1,\"kind\":\"tls\",\"level\":\"plain\"}\n", OK },
+        { "outpost-standing-rules 2 9\n{\"id\":1,\"kind\":\"tls\"}\n", ERR_CORRUPT },
         { "outpost-standing-rules 1 0\n", ERR_CORRUPT },
         { "outpost-standing-rules 1 9\n{}\n", ERR_CORRUPT },
         { "outpost-standing-rules 1 9\n{\"id\":1,\"kind\":\"hold\",\"later\":true}\n", OK },
@@ -350,6 +407,7 @@ main(void)
     RUN(what_is_no_rule_is_refused);
     RUN(the_engine_leaves_room_for_operators);
     RUN(rules_survive_a_restart);
+    RUN(tls_rules_decide_beside_the_others_and_about_connections_alone);
     RUN(a_file_that_is_none_is_not_believed);
     RUN(numbers_begin_again_when_they_are_used_up);
     RUN(rates_are_read);

@@ -36,6 +36,7 @@ read_extras(struct control_call *call, struct standing_rule *rule)
 {
     str rate = json_get_text(call->args, "rate");
     str to = json_get_text(call->args, "to");
+    str level = json_get_text(call->args, "level");
     struct relay_target target;
     enum err e = OK;
 
@@ -46,6 +47,9 @@ read_extras(struct control_call *call, struct standing_rule *rule)
     if (rule->kind != STANDING_SLOW && rate.len)
         return control_fail(call, ERR_SYNTAX, "bad_rate", "use 'outpost rule add slow'",
                             "only a rule that slows has a rate");
+    if (level.len && !standing_level_parse(level, &rule->level))
+        return control_fail(call, ERR_SYNTAX, "bad_level", "write --level require, verify or plain",
+                            "\"%.*s\" is no level of TLS", STR_ARG(str_head(level, 40)));
     if (to.len)
         e = relay_parse_url(&call->arena, to, &target, &call->why);
     if (e)
@@ -66,7 +70,7 @@ read_rule(struct control_call *call, struct standing_rule *rule)
                                     .actor = call->actor.len ? call->actor : S("unknown") };
     if (!standing_kind_parse(kind, &rule->kind))
         return control_fail(call, ERR_SYNTAX, "unknown_kind",
-                            "the kinds are hold, suspend, bounce, slow and reroute",
+                            "the kinds are hold, suspend, bounce, slow, reroute and tls",
                             "\"%.*s\" is no kind of rule", STR_ARG(kind));
     for (const struct json *at = matches ? matches->first : NULL; at && !e; at = at->next)
         e = read_match(call, at->text, rule);
@@ -93,6 +97,8 @@ put_rule(struct json_writer *writer, const struct standing_rule *rule, str words
     }
     if (rule->route.len)
         json_put_text(writer, "to", rule->route);
+    if (rule->level)
+        json_put_text(writer, "level", str_from(standing_level_name(rule->level)));
     json_put_text(writer, "reason", rule->reason);
     json_put_text(writer, "actor", rule->actor);
     json_put_bool(writer, "by_engine", rule->by_engine);
@@ -199,7 +205,7 @@ run_rm(struct control_call *call)
 /* clang-format off */
 const struct control_command control_rule[] = {
     /* name            what it does  needs                       arguments */
-    { "rule.add",      run_add,      CONTROL_NEEDS_SERVER },  /* kind matches for_ms rate to reason dry_run */
+    { "rule.add",      run_add,      CONTROL_NEEDS_SERVER },  /* kind matches for_ms rate to level reason dry_run */
     { "rule.list",     run_list,     CONTROL_NEEDS_SERVER },
     { "rule.show",     run_show,     CONTROL_NEEDS_SERVER },  /* id */
     { "rule.rm",       run_rm,       CONTROL_NEEDS_SERVER },  /* id */

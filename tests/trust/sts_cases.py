@@ -173,6 +173,35 @@ def policies_come_and_go():
         world.close()
 
 
+def rules_of_operators_go_before_both():
+    world = World("".join(f"{name} MX 10 {face}\n" for name, face in (
+        ("verify", "selfsigned"), ("verified", "good"), ("require", "clear"), ("broken", "selfsigned"))) + domain("fine", "expired"))
+    world.web.pages[f"mta-sts.fine.{OPEN}"] = Page(policy(f"*.{OPEN}"))
+
+    def add(level, name):
+        return world.server.run("rule", "add", "tls", f"domain:{name}.{OPEN}", "--level", level, "--reason", f"agreed on {level}")
+    try:
+        for level, name in (("verify", "verify"), ("verify", "verified"), ("require", "require"), ("plain", "broken"), ("plain", "fine")):
+            add(level, name)
+        refused = world.server.run("rule", "add", "tls", "sender:@here.example", "--level", "plain", "--reason", "x", check=False)
+        assert refused.returncode != 0 and "connection" in refused.stderr, refused
+        for name in ("verify", "verified", "require", "broken", "fine"):
+            world.send_to(name)
+        world.expect("verify", None, "self-signed")
+        world.expect("verified", "rule", "agreed on verify")
+        world.expect("require", None, "STARTTLS")
+        world.expect("broken", "none", "agreed on plain")
+        world.expect("fine", "none", "agreed on plain")  # Its policy says enforce, and its certificate has expired.
+        rows = world.server.rows("rule", "list")
+        assert {row.get("level") for row in rows} == {"verify", "require", "plain"} and all(row["reason"] for row in rows), rows
+        # Without the rule the mail goes.
+        number = next(row["id"] for row in rows if row.get("domain") == f"verify.{OPEN}")
+        world.server.run("rule", "rm", str(number))
+        wait_for(lambda: world.postfix.has(f"b@verify.{OPEN}"), 60, "the mail after the end of the rule", 0.3)
+    finally:
+        world.close()
+
+
 def dane_goes_first():
     wrong = "00" * 32
 
@@ -214,3 +243,4 @@ def run(cases, binary):
     cases.run("MTA-STS policies decide about certificates", policies_decide_about_certificates)
     cases.run("MTA-STS policies come and go", policies_come_and_go)
     cases.run("DANE goes before MTA-STS", dane_goes_first)
+    cases.run("an operator's TLS rule goes before both", rules_of_operators_go_before_both)
