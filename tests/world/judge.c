@@ -21,7 +21,7 @@ enum {
     REFUSED_ONE_IN = 20, /* Attempts of a window may be refused for a limit, */
     REFUSED_FREE = 4,    /* and so many more: a cut at the door is believed late. */
     REACHED_LEAST = 90,  /* Of what is allowed, in a hundred. */
-    WINDOWS_LEAST = 12,  /* Fewer say nothing about a kind. */
+    WINDOWS_LEAST = 60, /* With fewer, one site that is unlucky decides. */
     WINDOWS_OVER_ONE_IN = 20,
     EXCESS_MOST = 1,   /* The probe. */
     SECONDS_MOST = 16, /* For what is in the queue beside newsletters. */
