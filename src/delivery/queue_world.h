@@ -20,6 +20,7 @@
 #include "store/mailbox.h"
 #include "store/spool.h"
 #include "store/temp_dir.h"
+#include "trust/keyring.h"
 
 #include "check.h"
 
@@ -52,6 +53,9 @@ struct world {
     struct config *config;
     struct accounts *accounts;
     struct mailstore *mailstore;
+    struct temp_dir keys;
+    struct keyring *keyring; /* Without keys, unless a test makes some. */
+    bool is_from_outside;    /* Messages came by port 25. */
     struct spool *spool;
     struct queue *queue;
     const char *content;         /* Of messages; NULL: message_text. */
@@ -233,6 +237,7 @@ open_queue(struct world *world)
     struct queue_options options = { .config = world->config,
                                      .accounts = world->accounts,
                                      .mailstore = world->mailstore,
+                                     .keyring = world->keyring,
                                      .simulated = true };
     struct spool_options spool_options = { .dir = "/disk/spool",
                                            .segment_bytes = 1024 * 1024,
@@ -271,6 +276,8 @@ open_world(struct world *world, const char *config)
     CHECK(accounts_open(temp_dir_file(&world->dir, "directory.db"), &world->accounts, &why) == OK);
     CHECK(accounts_add(world->accounts, S("ann@here.example"), S(""), &id, &why) == OK);
     CHECK(mailstore_open(world->dir.path, 10, &world->mailstore, &why) == OK);
+    temp_dir_make(&world->keys);
+    CHECK(keyring_open(world->keys.path, &world->keyring, &why) == OK);
     sim_dns_clear();
     dns("there.example", DNS_MX, 10, "mx.there.example");
     dns("mx.there.example", DNS_A, 0, "198.51.100.1");
@@ -289,9 +296,11 @@ close_world(struct world *world)
             listener_stop(world->hops[i].listener, clock_steady() + SECONDS(1));
     close_queue(world);
     mailstore_close(world->mailstore);
+    keyring_close(world->keyring);
     accounts_close(world->accounts);
     config_unref(world->config);
     disk_sim_free(world->disk);
+    temp_dir_remove(&world->keys);
     temp_dir_remove(&world->dir);
 }
 
@@ -323,7 +332,7 @@ try_post(struct world *world, const char *sender, const char *recipients, uint8_
     str content = str_from(world->content ? world->content : message_text);
     struct envelope envelope = {
         .received_at = clock_now(),
-        .door = DOOR_SUBMISSION,
+        .door = world->is_from_outside ? DOOR_MX : DOOR_SUBMISSION,
         .reverse_path = str_from(sender),
         .size = content.len,
         .header_size = content.len - 6,
