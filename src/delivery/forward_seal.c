@@ -177,7 +177,8 @@ forward_seal_add(struct forward_seal *seal, str bytes)
         hash_piece(seal);
 }
 
-/* Asks the DNS for all keys, with one deadline for the signatures and one for the chain. */
+/* Asks the DNS for all keys, with one deadline: who is slow to answer must not hold the place of
+ * other deliveries for long. */
 WAITS static enum err
 judge(struct forward_seal *seal)
 {
@@ -187,7 +188,6 @@ judge(struct forward_seal *seal)
 
     dkim_hashes_end(&seal->hashes);
     e = arc_end(&seal->chain, &seal->hashes, &lookup, &seal->arena);
-    deadline = deadline_in(seal->config->dns.timeout);
     if (!e && arc_may_seal(&seal->chain))
         e = dkim_verify_end(&seal->verify, &seal->hashes, &lookup, &seal->arena);
     return e;

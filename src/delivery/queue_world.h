@@ -300,7 +300,8 @@ close_world(struct world *world)
     accounts_close(world->accounts);
     config_unref(world->config);
     disk_sim_free(world->disk);
-    temp_dir_remove(&world->keys);
+    if (world->keyring)
+        temp_dir_remove(&world->keys);
     temp_dir_remove(&world->dir);
 }
 

@@ -5,6 +5,8 @@ import os
 import re
 import shutil
 import smtplib
+import socket
+import struct
 import subprocess
 import tempfile
 import urllib.request
@@ -299,6 +301,86 @@ def the_vectors_of_the_arc_test_suite_are_judged(world):
         names.close()
 
 
+class OpenDkim:
+    """OpenDKIM as a signer, asked as a mail server asks a milter."""
+
+    def __init__(self, world, canon):
+        self.dir, self.port = tempfile.mkdtemp(prefix="opendkim-"), free_port()
+        key = os.path.join(self.dir, "key.pem")
+        shutil.copy(world.keys[AUTHOR], key)
+        os.chmod(key, 0o600)
+        with open(os.path.join(self.dir, "conf"), "w") as f:
+            f.write(f"Mode s\nDomain {AUTHOR}\nSelector s\nKeyFile {key}\nCanonicalization {canon}\nSignatureAlgorithm rsa-sha256\n"
+                    f"Socket inet:{self.port}@127.0.0.1\nInternalHosts 127.0.0.1\nRequireSafeKeys false\n")
+        self.process = subprocess.Popen([need("opendkim"), "-f", "-x", os.path.join(self.dir, "conf")],
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_port(self.port)
+
+    def say(self, command, data=b"", answers=b"c"):
+        """Sends a packet; the data of all answers until one of ANSWERS."""
+        self.socket.sendall(struct.pack(">I", len(data) + 1) + command + data)
+        kept = []
+        while answers:
+            size = struct.unpack(">I", self.read(4))[0]
+            packet = self.read(size)
+            kept.append(packet)
+            if packet[:1] in answers:
+                break
+        return kept
+
+    def read(self, size):
+        data = b""
+        while len(data) < size:
+            more = self.socket.recv(size - len(data))
+            assert more, "OpenDKIM has gone"
+            data += more
+        return data
+
+    def sign(self, content):
+        header, _, body = content.partition(b"\r\n\r\n")
+        with socket.create_connection(("127.0.0.1", self.port), 20) as self.socket:
+            # Version 6, all actions, and the blanks before values (SMFIP_HDR_LEADSPC).
+            self.say(b"O", struct.pack(">III", 6, 0x1ff, 0x100000), b"O")
+            self.say(b"C", b"localhost\0" + b"4" + struct.pack(">H", 2525) + b"127.0.0.1\0")
+            self.say(b"H", b"localhost\0")
+            self.say(b"M", f"<ann@{AUTHOR}>\0".encode())
+            self.say(b"R", b"<bob@far.example>\0")
+            for field in re.findall(rb"[^\r\n].*?(?:\r\n(?![ \t])|$)", header + b"\r\n", re.S):
+                name, _, value = field.rstrip(b"\r\n").partition(b":")
+                self.say(b"L", name + b"\0" + value.replace(b"\r\n", b"\n") + b"\0")
+            self.say(b"N")
+            for at in range(0, len(body), 60000):
+                self.say(b"B", body[at:at + 60000])
+            answers = self.say(b"E", b"", b"acr")
+        for packet in answers:
+            if packet[:1] in b"ih" and b"DKIM-Signature\0" in packet:
+                name, value = packet[5 if packet[:1] == b"i" else 1:].split(b"\0")[:2]
+                return name + b":" + value.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") + b"\r\n" + content
+        raise AssertionError(f"OpenDKIM did not sign: {answers}")
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def signatures_of_opendkim_are_judged(world):
+    need("opendkim")
+    for canon in ("simple/simple", "simple/relaxed", "relaxed/simple", "relaxed/relaxed"):
+        signer = OpenDkim(world, canon)
+        try:
+            for shape in ("plain", "folded fields", "blanks", "dots", "no body", "empty lines only", "eight bits", "one long line"):
+                content = b"Date: Fri, 27 Nov 2026 01:00:00 +0000\r\n" + author(SHAPES[shape])
+                signed = signer.sign(content)
+                assert f"c={canon}".encode() in signed, signed[:400]
+                text = found(world.send(signed), 1)
+                assert "dkim=pass (2048-bit RSA key)" in text, f"{shape} {canon}: {text}"
+                text = found(world.send(signed.replace(b"From: Ann", b"From: Bob")), 1)
+                assert "dkim=fail (the signature is not of this header section and key)" in text, f"{shape} {canon}: {text}"
+        finally:
+            signer.close()
+
+
 def a_signature_by_sha1_is_not_believed(world):
     """That is what OpenDKIM's tool makes; RFC 8301 3.1."""
     program, key = need("opendkim-testmsg"), world.path("own.pem")
@@ -389,7 +471,8 @@ def run(cases, binary):
         for case in (every_shape_is_sealed_and_keeps_its_signature, chains_of_up_to_three_hops_pass, a_hop_of_dkimpy_before_ours_passes,
                      a_broken_chain_fails_and_stays_so, what_is_claimed_of_results_is_not_believed,
                      a_silent_dns_seals_nothing_and_stops_nothing, what_begins_here_or_is_not_to_be_sealed_is_not,
-                     signatures_of_dkimpy_are_judged, a_signature_by_sha1_is_not_believed, our_own_signatures_are_judged,
+                     signatures_of_dkimpy_are_judged, signatures_of_opendkim_are_judged,
+                     a_signature_by_sha1_is_not_believed, our_own_signatures_are_judged,
                      key_records_of_a_real_dns_are_judged, the_vectors_of_the_arc_test_suite_are_judged, rspamd_says_the_same):
             cases.run("arc: " + case.__name__.replace("_", " "), case, world)
     finally:
