@@ -18,6 +18,7 @@ const struct noun nouns[] = {
     { "rule",       "What holds, slows or moves mail until it ends", rule_commands },
     { "suppression", "To whom mail of ours is not sent",         suppression_commands },
     { "secret",     "The keys that prove what comes back",       secret_commands },
+    { "tls",        "Policies of other domains about TLS",       tls_commands },
     { "tls-report", "Reports about TLS to other domains",        tls_report_commands },
     { "trace",      "What happened to a message",                trace_commands },
     { "route",      "Where mail goes, and why",                  route_commands },

@@ -22,6 +22,7 @@ extern const struct command setup_commands[];
 extern const struct command test_commands[];
 extern const struct command status_commands[];
 extern const struct command suppression_commands[];
+extern const struct command tls_commands[];
 extern const struct command tls_report_commands[];
 extern const struct command trace_commands[];
 extern const struct command user_commands[];

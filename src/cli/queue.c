@@ -131,6 +131,8 @@ print_story(void *arg, const struct json *row)
              STR_ARG(json_get_text(row, "address")), STR_ARG(json_get_text(row, "from")));
     output_paragraph(out, 0, true, buf_str(&head));
     output_paragraph(out, 2, true, json_get_text(row, "story"));
+    if (json_get_text(row, "connection").len)
+        output_paragraph(out, 2, true, json_get_text(row, "connection"));
     if (json_get_text(row, "advice").len)
         output_paragraph(out, 2, true, json_get_text(row, "advice"));
     print_commands(out, json_get(row, "commands"));

@@ -20,6 +20,10 @@ static const struct column columns[] = {
     { "mx", NULL, COLUMN_TEXT, true },
     { "account", NULL, COLUMN_TEXT, true },
     { "client_ip", "CLIENT", COLUMN_TEXT, true },
+    { "tls_version", "TLS", COLUMN_TEXT, true },
+    { "tls_cipher", "CIPHER", COLUMN_TEXT, true },
+    { "tls_verify", "VERIFIED", COLUMN_TEXT, true },
+    { "tls_why", "WHY", COLUMN_TEXT, true },
     { NULL, NULL, COLUMN_TEXT, false },
 };
 

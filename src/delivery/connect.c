@@ -256,6 +256,11 @@ name_failure(struct attempt *a)
 
     if (answer->code || a->outcome.result == SECURE_FINE || a->outcome.result == SECURE_NO_SESSION)
         return;
+    if (!a->plan.refused && a->plan.enforced > SECURE_MAY) {
+        size_t len = strlen(a->failure.why.text);
+        (void)snprintf(a->failure.why.text + len, sizeof(a->failure.why.text) - len, "; %s",
+                       a->plan.why);
+    }
     memcpy(answer->enhanced, is_no_tls ? "4.7.10" : "4.7.5", sizeof("4.7.5") + is_no_tls);
 }
 

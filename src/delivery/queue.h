@@ -24,6 +24,7 @@ struct accounts;
 struct config;
 struct events;
 struct keyring;
+struct sts_cache;
 struct tls_reports;
 struct mailstore;
 struct queue;
@@ -142,6 +143,8 @@ enum err queue_query_parse(str text, struct queue_query *query, struct why *why)
 WAITS enum err queue_rule_add(struct queue *queue, const struct standing_rule *rule, uint32_t *id,
                               struct why *why);
 WAITS enum err queue_rule_remove(struct queue *queue, uint32_t id);
+/* The policies of other domains, as long as the queue lives. */
+struct sts_cache *queue_sts(struct queue *queue);
 enum err queue_rule_list(struct queue *queue, struct arena *arena, struct standing_rule **rules,
                          size_t *count);
 /* The engine's: mail of SENDER ("ann@example.org", "@example.org") to PROVIDER waits until UNTIL.

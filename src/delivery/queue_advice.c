@@ -61,8 +61,10 @@ static const struct row by_class[CLASS_COUNT] = {
           "outpost queue retry {id} --reason 'a probe'" } },
     [CLASS_GREYLISTED] = { "This is usual at the first contact; it goes through by itself.",
         { "outpost queue retry {id} --reason 'a probe'" } },
-    [CLASS_TLS_POLICY] = { "TLS could not be agreed as one side wants it.",
-        { "outpost test route {address}", "outpost queue retry {id} --reason 'a probe'" } },
+    [CLASS_TLS_POLICY] = { "TLS could not be agreed as one side wants it; where it is known to be "
+      "broken, a rule says what is enough.",
+        { "outpost test route {address}", "outpost queue retry {id} --reason 'a probe'",
+          "outpost rule add tls {place} --level require --for 1d --reason 'they were told'" } },
     [CLASS_DNS_FAILURE] = { "The DNS does not answer for the domain.",
         { "outpost test route {address}", "outpost queue retry {id} --reason 'a probe'" } },
     [CLASS_NO_ANSWER] = { "Its hosts do not answer, or put mail off; it is tried again by itself.",

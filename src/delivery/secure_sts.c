@@ -33,6 +33,12 @@ ways_of(struct queue *queue, const struct config *config)
                               config->delivery.sts_timeout };
 }
 
+struct sts_cache *
+queue_sts(struct queue *queue)
+{
+    return queue->sts;
+}
+
 /* --- A fiber that asks anew. */
 
 struct refreshing {
@@ -209,7 +215,7 @@ attempt_is_disowned(struct attempt *a)
 {
     if (!a->is_disowned || a->plan.by != SECURE_BY_STS || !a->plan.refused)
         return false;
-    attempt_all_results(a, OUTCOME_DEFERRED, 451, "4.7.5",
+    attempt_all_results(a, OUTCOME_DEFERRED, 0, "4.7.5",
                         attempt_text(&a->runner->arena, a->plan.why).ptr, 0);
     attempt_record(a);
     return true;

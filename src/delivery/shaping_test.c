@@ -265,6 +265,7 @@ static const struct sample samples[] = {
     { "", 0, "4.4.1", "no answer within 30 s", "no_answer", "next_host" },
     { "", 0, "4.4.3", "the name servers did not answer", "dns_failure", "" },
     { "", 0, "5.4.7", "the time is over", "expired", "" },
+    { "", 0, "4.7.5", "the MTA-STS policy of example.net (enforce) does not name the host mx.example.org", "tls_policy", "next_host" },
     { "", 0, "", "the certificate is not valid for mx.example.net", "tls_policy", "next_host" },
 };
 /* clang-format on */

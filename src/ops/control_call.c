@@ -16,6 +16,7 @@ static const struct control_command *const tables[] = {
     control_cancel,
     control_rule,
     control_secret,
+    control_tls,
     control_tls_report,
     control_trace,
     control_directory,

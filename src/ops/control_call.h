@@ -116,6 +116,7 @@ enum {
 extern const struct control_command control_directory[]; /* Each ends with a NULL name. */
 extern const struct control_command control_dkim[];
 extern const struct control_command control_dns[];
+extern const struct control_command control_tls[];
 extern const struct control_command control_queue[];
 extern const struct control_command control_cancel[];
 extern const struct control_command control_rule[];

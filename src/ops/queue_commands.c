@@ -10,6 +10,7 @@
 #include "ops/control_call.h"
 #include "formats/date.h"
 #include "runtime/clock.h"
+#include "store/events.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@ enum {
     LIST_MAX_STANDARD = 1000,
     LIST_MAX = 100000,
     WHY_MAX = 50,
+    CONNECTION_EVENTS = 20, /* Looked at for the latest connection. */
     SAMPLES = 3,
     CLUSTERS_SHOWN = 50,
     DELAY_MAX_DAYS = 366,
@@ -241,6 +243,70 @@ run_show(struct control_call *call)
     return OK;
 }
 
+/* Of the latest event about a recipient that tells of a connection. */
+struct seen {
+    struct arena *arena;
+    str mx, version, cipher, verify, why;
+};
+
+static bool
+take_connection(void *arg, const struct event *event)
+{
+    struct seen *seen = arg;
+
+    if (event->tls_verify.len == 0)
+        return true;
+    if (!arena_copy(seen->arena, event->mx, &seen->mx) ||
+        !arena_copy(seen->arena, event->tls_version, &seen->version) ||
+        !arena_copy(seen->arena, event->tls_cipher, &seen->cipher) ||
+        !arena_copy(seen->arena, event->tls_why, &seen->why) ||
+        !arena_copy(seen->arena, event->tls_verify, &seen->verify))
+        seen->verify = S("");
+    return false;
+}
+
+/* How the last connection for RECIPIENT was secured, and why so. */
+WAITS static void
+find_connection(struct control_call *call, const struct queue_entry *entry,
+                const struct queue_recipient *recipient, struct seen *seen)
+{
+    struct events_query query = { .message = entry->id,
+                                  .address = recipient->address,
+                                  .limit = CONNECTION_EVENTS };
+    enum err e;
+
+    *seen = (struct seen){ .arena = &call->arena };
+    if (!call->context->events || recipient->attempts == 0)
+        return;
+    e = events_flush(call->context->events);
+    if (!e)
+        e = events_find(call->context->events, &query, take_connection, seen);
+    (void)e; /* It is told without, then. */
+}
+
+static void
+write_connection(struct control_call *call, struct json_writer *writer, const struct seen *seen)
+{
+    str text = S("");
+
+    if (seen->verify.len == 0)
+        return;
+    put_text(writer, "tls_version", seen->version);
+    put_text(writer, "tls_cipher", seen->cipher);
+    put_text(writer, "tls_verify", seen->verify);
+    put_text(writer, "tls_why", seen->why);
+    if (seen->version.len)
+        (void)arena_printf(
+            &call->arena, &text,
+            "Its last connection, to %.*s, had %.*s with %.*s, verified: %.*s (%.*s).",
+            STR_ARG(seen->mx), STR_ARG(seen->version), STR_ARG(seen->cipher), STR_ARG(seen->verify),
+            STR_ARG(seen->why));
+    else
+        (void)arena_printf(&call->arena, &text, "Its last connection, to %.*s, had no TLS (%.*s).",
+                           STR_ARG(seen->mx), STR_ARG(seen->why));
+    put_text(writer, "connection", text);
+}
+
 /* What a person wants to know about one recipient; why, in a paragraph. */
 WAITS static enum err
 put_story(struct control_call *call, const struct queue_entry *entry,
@@ -248,14 +314,17 @@ put_story(struct control_call *call, const struct queue_entry *entry,
 {
     struct json_writer *writer;
     struct queue_story story;
+    struct seen seen;
     enum err e = queue_tell(call->context->queue, entry, recipient, &call->arena, &story);
 
     if (e)
         return control_failed(call, e);
+    find_connection(call, entry, recipient, &seen);
     writer = control_row(call);
     put_head(writer, entry);
     put_recipient(writer, recipient);
     put_text(writer, "story", story.text);
+    write_connection(call, writer, &seen);
     put_text(writer, "class", story.class);
     put_text(writer, "cluster", str_from(story.cluster));
     json_put_int(writer, "others", (int64_t)story.others);
@@ -437,8 +506,7 @@ run_shape(struct control_call *call)
     if (by_text.len && !shape_by_parse(by_text, &by))
         return control_fail(call, ERR_SYNTAX, "bad_by", "see 'outpost help queue shape'",
                             "there is no shape by %.*s", STR_ARG(by_text));
-    e = queue_shape(call->context->queue, &query, by, &call->arena, &groups, &count,
-                    &one_in);
+    e = queue_shape(call->context->queue, &query, by, &call->arena, &groups, &count, &one_in);
     if (e)
         return too_many(call, e);
     for (size_t i = 0; i < count && (max <= 0 || (int64_t)i < max) && !e; i++) {
@@ -493,8 +561,7 @@ run_clusters(struct control_call *call)
 
     if (e)
         return e;
-    e = queue_clusters(call->context->queue, &query, &call->arena, &clusters, &count,
-                       &one_in);
+    e = queue_clusters(call->context->queue, &query, &call->arena, &clusters, &count, &one_in);
     if (e)
         return too_many(call, e);
     if (max <= 0)

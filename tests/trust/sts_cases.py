@@ -5,7 +5,7 @@ import contextlib
 import smtplib
 import time
 
-from harness import Outpost, free_port, wait_for
+from harness import Outpost, Sink, free_port, wait_for
 from parts import Certificates, Knot, SHAPES, SignedZone
 from receivers import Page, PolicyHost, Postfix, issue
 
@@ -134,8 +134,50 @@ def policies_decide_about_certificates():
         world.expect("missing", "opportunistic", "404", who="c")
         assert len(world.web.visits) == before, world.web.visits[before:]
         why = world.server.run("queue", "why", f"to:b@expired.{OPEN}").stdout
-        assert "certificate has expired" in why, why
+        assert "certificate has expired" in why and "the MTA-STS policy of" in why, why
+        # What is known of the policies, for operators.
+        rows = {row["domain"]: row for row in world.server.rows("tls", "list")}
+        fine = rows[f"fine.{OPEN}"]
+        assert fine["mode"] == "enforce" and fine["mx"] == [GOOD] and fine["policy_id"] == "1" and "failure" not in fine, fine
+        for name, failure in (("badweb", "sts-webpki-invalid"), ("missing", "sts-policy-fetch-error"), ("syntax", "sts-policy-invalid")):
+            assert rows[f"{name}.{OPEN}"]["failure"] == failure, rows[f"{name}.{OPEN}"]
+        assert f"twice.{OPEN}" not in rows
+        assert "redirect" in world.server.rows("tls", "show", f"redirect.{OPEN}")[0]["text"]
+        world.server.run("tls", "forget", f"fine.{OPEN}")
+        assert world.server.run("tls", "show", f"fine.{OPEN}", check=False).returncode != 0
+        world.send_to("fine", who="d")
+        world.expect("fine", "sts", "enforce", who="d")
+        assert len(world.web.visits) == before + 1
     finally:
+        world.close()
+
+
+def kept_connections_prove_enough():
+    world = World(domain("fine", "good") + domain("testing", "good") + "loose MX 10 good\nother MX 10 good\n"
+                  + domain("turn", "grey") + "grey A 127.0.10.7\n")
+    issue(world.certificates, "grey", f"grey.{OPEN}")
+    grey = Sink("127.0.10.7", world.port, tls=world.certificates.context("grey"),
+                decide=lambda stage, text: "451 4.7.1 Greylisted, come back later" if stage == "rcpt" else None)
+    world.web.pages[f"mta-sts.turn.{OPEN}"] = Page(policy(f"*.{OPEN}"))
+    for name, mode in (("fine", "enforce"), ("testing", "testing")):
+        world.web.pages[f"mta-sts.{name}.{OPEN}"] = Page(policy(f"*.{OPEN}", mode=mode))
+    verified = {"fine": "sts", "testing": "sts", "loose": "pkix", "other": "pkix"}
+    names = [name for _ in range(6) for name in verified]
+    try:
+        for n, name in enumerate(names):
+            world.send_to(name, who=f"k{n}")
+        for n, name in enumerate(names):
+            world.expect(name, verified[name], "enforce" if name == "fine" else "", who=f"k{n}")
+        # Mail that waits says how its last connection was secured, and why so.
+        world.send_to("turn")
+        event = wait_for(lambda: world.event_of(f"b@turn.{OPEN}"), 40, "an attempt at the grey host", 0.3)
+        assert event["kind"] == "deferred" and event["tls_verify"] == "sts" and event["tls_version"].startswith("TLS"), event
+        why = " ".join(world.server.run("queue", "why", f"to:b@turn.{OPEN}").stdout.split())
+        assert f"to grey.{OPEN}, had {event['tls_version']} with {event['tls_cipher']}, verified: sts (the MTA-STS policy" in why, why
+        wide = world.server.run("trace", "search", f"b@turn.{OPEN}", "-o", "wide").stdout
+        assert event["tls_cipher"] in wide and "VERIFIED" in wide, wide
+    finally:
+        grey.close()
         world.close()
 
 
@@ -241,6 +283,7 @@ def run(cases, binary):
     global BINARY
     BINARY = binary
     cases.run("MTA-STS policies decide about certificates", policies_decide_about_certificates)
+    cases.run("a kept connection proves enough for the next domain", kept_connections_prove_enough)
     cases.run("MTA-STS policies come and go", policies_come_and_go)
     cases.run("DANE goes before MTA-STS", dane_goes_first)
     cases.run("an operator's TLS rule goes before both", rules_of_operators_go_before_both)
