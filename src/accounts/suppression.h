@@ -36,6 +36,9 @@ enum suppression_reason {
 const char *suppression_reason_name(enum suppression_reason reason); /* "bounce" */
 bool suppression_reason_parse(str text, enum suppression_reason *reason);
 
+/* The source of what the next hop said in the conversation; a delivery takes only this back. */
+#define SUPPRESSION_BY_DELIVERY "delivery"
+
 enum {
     SUPPRESSION_NOTE_MAX = 300,
     SUPPRESSION_LIST_MAX = 64,
@@ -154,7 +157,8 @@ struct suppression_news {
  * not before. */
 WAITS enum err suppression_learn(struct suppression *list, const struct suppression_news *news,
                                  instant now, bool *entered, struct why *why);
-/* The address takes mail: learnt bounces about it are gone.  Waits only when there may be one. */
+/* The address took mail: what SUPPRESSION_BY_DELIVERY said of it is gone.  A host that takes all and
+ * bounces later has proven nothing.  Waits only when there may be an entry. */
 WAITS void suppression_unlearn(struct suppression *list, const struct suppression_mail *mail,
                                instant now);
 

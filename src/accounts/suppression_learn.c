@@ -186,7 +186,8 @@ remove_learnt(void *arg, struct db_conn *conn)
 
     for (size_t i = 0; i < u->count && !e; i++) {
         u->fixes[i] = (struct suppression_fix){ .address = u->address, .scope = u->scopes[i] };
-        e = suppressed_remove_learnt(conn, u->address, u->scopes[i], SUPPRESSION_BOUNCE);
+        e = suppressed_remove_learnt(conn, u->address, u->scopes[i], SUPPRESSION_BOUNCE,
+                                     S(SUPPRESSION_BY_DELIVERY));
     }
     return e ? e : suppression_read_masks(conn, u->fixes, u->count, u->now);
 }

@@ -358,6 +358,23 @@ a_delivery_takes_back_what_was_learnt_and_no_word_of_a_person(void)
     end();
 }
 
+static void
+a_host_that_takes_all_and_bounces_later_proves_nothing_by_taking(void)
+{
+    const struct suppression_mail mail = mail_to("bob@there.example", LANE_PERSONAL);
+    const struct suppression_news news = { .reason = SUPPRESSION_BOUNCE,
+                                           .account = S("news@here.example"),
+                                           .lane = LANE_BULK,
+                                           .recipient = S("bob@there.example"),
+                                           .source = S("bounce") };
+
+    begin(&usual);
+    CHECK(suppression_learn(list, &news, now, NULL, NULL) == OK);
+    suppression_unlearn(list, &mail, now);
+    CHECK(binds("bob@there.example", LANE_BULK));
+    end();
+}
+
 struct seen {
     int64_t ids[64];
     size_t count;
@@ -588,6 +605,7 @@ main(void)
     RUN(an_operator_may_want_more_than_one_refusal);
     RUN(whose_mail_came_back_is_bound_or_everybody_if_the_operator_says_so);
     RUN(a_delivery_takes_back_what_was_learnt_and_no_word_of_a_person);
+    RUN(a_host_that_takes_all_and_bounces_later_proves_nothing_by_taking);
     RUN(words_choose_entries);
     RUN(what_is_removed_binds_no_more);
     RUN(what_cannot_be_an_entry_is_refused_and_nothing_of_its_batch_stays);

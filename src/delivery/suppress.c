@@ -160,7 +160,7 @@ suppress_learn(struct queue *queue, const struct config *config, const struct en
         .lane = envelope->lane,
         .message = envelope->id,
         .recipient = envelope->recipients[result->row->index].address,
-        .source = S("delivery"),
+        .source = S(SUPPRESSION_BY_DELIVERY),
     };
     bool entered;
     enum err e;

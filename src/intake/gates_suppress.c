@@ -58,6 +58,8 @@ gate_recipient_suppressed(struct intake *intake, struct verdict *verdict)
 {
     struct suppression_mail mail;
 
+    if (intake->comes_back)
+        return OK;
     if (!intake_is_ours(intake) && intake->peer.door != DOOR_LOCAL)
         return OK;
     fill_mail(intake, intake->candidate->address, &mail);

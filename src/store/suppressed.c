@@ -129,12 +129,12 @@ suppressed_remove(struct db_conn *conn, int64_t id,
 }
 
 enum err
-suppressed_remove_learnt(struct db_conn *conn, str address, str scope, int64_t reason)
+suppressed_remove_learnt(struct db_conn *conn, str address, str scope, int64_t reason, str source)
 {
     return db_run(conn,
                   "DELETE FROM suppression WHERE address = ?1 AND scope = ?2 AND reason = ?3"
-                  " AND count > 0",
-                  db_text(address), db_text(scope), db_int(reason));
+                  " AND count > 0 AND source = ?4",
+                  db_text(address), db_text(scope), db_int(reason), db_text(source));
 }
 
 enum err

@@ -55,8 +55,9 @@ enum err suppressed_get(struct db_conn *conn, const struct suppressed_row *name,
 /* FN, if the row was there, is told which it was. */
 enum err suppressed_remove(struct db_conn *conn, int64_t id,
                            bool (*fn)(void *arg, const struct suppressed_row *row), void *arg);
-/* What was learnt, of one reason, for ADDRESS in SCOPE. */
-enum err suppressed_remove_learnt(struct db_conn *conn, str address, str scope, int64_t reason);
+/* What was learnt, of one reason and source, for ADDRESS in SCOPE. */
+enum err suppressed_remove_learnt(struct db_conn *conn, str address, str scope, int64_t reason,
+                                  str source);
 /* Which reasons are in force for ADDRESS in SCOPE at NOW: a bit for each. */
 enum err suppressed_mask(struct db_conn *conn, str address, str scope, instant now, unsigned *mask);
 /* Takes out of force what has ended at NOW, and what ended before FORGET_BEFORE out of the table:

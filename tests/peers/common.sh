@@ -8,7 +8,7 @@
 #   X.sh queued         print the number of messages in the queue (0 when empty)
 #
 # Environment for run/flush/queued:
-#   SMTP_PORT   port to listen on, 127.0.0.1
+#   SMTP_PORT   port to listen on, 127.0.0.1; for Postfix SMTP_HOST may be another loopback address
 #   SINK_PORT   port everything is relayed to, 127.0.0.1
 #   STATE       private directory: spool, logs, generated configuration (kept across run/run for restart tests)
 #   SUBM_PORT   optional: a port for STARTTLS + AUTH PLAIN submission (user bench, password bench)

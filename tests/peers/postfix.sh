@@ -33,6 +33,10 @@ conf() {
 	maillog_file = /var/log/mail.log
 	default_process_limit = ${PF_PROCS:-100}
 	E
+	# A line that is there twice is warned about by every process, before there is anybody who writes the log.
+	while read -r name rest; do
+		case $name in '' | *[!a-z0-9_]*) ;; *) sed -i "/^$name *=/d" "$STATE/etc/postfix/main.cf" ;; esac
+	done <<<"${PF_EXTRA:-}"
 	[ -z "${PF_EXTRA:-}" ] || printf '%s\n' "$PF_EXTRA" >>"$STATE/etc/postfix/main.cf"
 	if [ "${PF_TUNE:-0}" = 1 ]; then
 		cat >>"$STATE/etc/postfix/main.cf" <<-E
@@ -54,7 +58,7 @@ conf() {
 		E
 	fi
 	cat >"$STATE/etc/postfix/master.cf" <<-E
-	127.0.0.1:$SMTP_PORT inet n - n - - smtpd
+	${SMTP_HOST:-127.0.0.1}:$SMTP_PORT inet n - n - - smtpd
 	pickup    unix  n       -       n       60      1       pickup
 	cleanup   unix  n       -       n       -       0       cleanup
 	qmgr      unix  n       -       n       300     1       qmgr
