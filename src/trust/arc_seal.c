@@ -211,7 +211,7 @@ write_message_signature(const struct arc_chain *chain, const struct arc_seal_opt
     if (!e && !buf_ok(buf))
         e = ERR_LIMIT;
     if (!e) {
-        dkim_fields_hash(chain->fields, DKIM_RELAXED, buf_str(&names), buf_str(buf), hash);
+        dkim_fields_hash(chain->fields, DKIM_RELAXED, buf_str(&names), NULL, buf_str(buf), hash);
         e = add_signature(options->key, hash, buf);
     }
     buf_done(&names);

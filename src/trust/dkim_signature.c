@@ -58,13 +58,16 @@ last_unused(struct dkim_fields *fields, str name)
 }
 
 void
-dkim_fields_hash(struct dkim_fields *fields, enum dkim_form form, str names, str last,
-                 uint8_t hash[DKIM_HASH_SIZE])
+dkim_fields_hash(struct dkim_fields *fields, enum dkim_form form, str names,
+                 const struct header_field *own, str last, uint8_t hash[DKIM_HASH_SIZE])
 {
     struct dkim_canon canon;
     str name;
 
     fields->stamp++;
+    for (size_t i = 0; i < fields->count; i++)
+        if (&fields->items[i].field == own)
+            fields->items[i].stamp = fields->stamp;
     dkim_canon_init(&canon, form);
     while (dkim_list_next(&names, &name)) {
         struct dkim_field *field = name.len ? last_unused(fields, name) : NULL;
@@ -302,7 +305,7 @@ dkim_signature_parse(const struct header_field *field, enum dkim_kind kind, int6
     struct dkim_tags tags;
     enum dkim_result result;
 
-    *signature = (struct dkim_signature){};
+    *signature = (struct dkim_signature){ .field = field };
     if (field->raw.len > DKIM_SIGNATURE_FIELD_MAX)
         return say(why, DKIM_NEUTRAL, "its field is too long");
     if (!dkim_tags_parse(field->value, &tags))

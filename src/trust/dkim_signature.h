@@ -28,7 +28,7 @@ struct dkim_fields {
         struct header_field field;
         uint32_t hash;  /* Of the name, in any case of letters. */
         uint32_t stamp; /* The last hash that took this field: dkim_fields_hash(). */
-    } *items;
+    } * items;
     size_t count;
     uint32_t stamp;
 };
@@ -36,9 +36,10 @@ struct dkim_fields {
 /* HEADER must stay where it is.  ERR_LIMIT. */
 enum err dkim_fields_read(str header, struct arena *arena, struct dkim_fields *fields);
 /* The signed fields in the order of NAMES (h=), from the bottom up for each name (RFC 6376 5.4.2),
- * then LAST.  Not for two threads at once. */
-void dkim_fields_hash(struct dkim_fields *fields, enum dkim_form form, str names, str last,
-                      uint8_t hash[DKIM_HASH_SIZE]);
+ * then LAST.  OWN, which LAST was made of and may be NULL, is not among those fields (3.5).  Not
+ * for two threads at once. */
+void dkim_fields_hash(struct dkim_fields *fields, enum dkim_form form, str names,
+                      const struct header_field *own, str last, uint8_t hash[DKIM_HASH_SIZE]);
 
 enum dkim_kind {
     DKIM_SIGNATURE,
@@ -46,6 +47,7 @@ enum dkim_kind {
 };
 
 struct dkim_signature {
+    const struct header_field *field;
     enum dkim_algorithm algorithm;
     enum dkim_form header;
     enum dkim_form body;

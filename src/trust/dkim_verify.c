@@ -71,7 +71,8 @@ dkim_check_compute(struct dkim_check *check, struct dkim_fields *fields)
 
     if (check->result)
         return;
-    dkim_fields_hash(fields, signature->header, signature->names, signature->unsigned_field, hash);
+    dkim_fields_hash(fields, signature->header, signature->names, signature->field,
+                     signature->unsigned_field, hash);
     check->result =
         dkim_public_verify(&check->key, hash, signature->bytes, &check->key_bits, check->why);
 }

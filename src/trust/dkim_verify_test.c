@@ -308,6 +308,42 @@ our_own_signatures_pass_in_all_forms(void)
     buf_done(&record);
 }
 
+/* RFC 6376 3.5: h= may name other signatures, never means its own field. */
+static void
+a_signature_is_not_among_the_fields_that_it_signs(void)
+{
+    static const str names[] = { { "From", 4 }, { "DKIM-Signature", 14 } };
+    struct dkim_options options = { .domain = S("here.example"),
+                                    .selector = S("s"),
+                                    .header = DKIM_RELAXED,
+                                    .body = DKIM_RELAXED,
+                                    .fields = names,
+                                    .field_count = 2,
+                                    .oversigned = names,
+                                    .oversigned_count = 2 };
+    uint8_t hash[DKIM_HASH_SIZE];
+    struct dkim_key *key = NULL;
+    struct buf message, record;
+    struct outcome outcome;
+    struct dkim_body body;
+
+    buf_init(&message, 1 << 16);
+    buf_init(&record, 4096);
+    dkim_body_init(&body, DKIM_RELAXED);
+    dkim_body_end(&body, hash);
+    dkim_body_done(&body);
+    CHECK(dkim_key_new(S("ed25519"), &key, NULL) == OK && dkim_key_record(key, &record) == OK);
+    CHECK(dkim_sign(key, &options, S("From: a@here.example\r\n\r\n"), hash, &message) == OK);
+    buf_add(&message, S("From: a@here.example\r\n\r\n"));
+    verify(buf_str(&message), &(struct names){ "s._domainkey.here.example", buf_cstr(&record) }, 1,
+           now, &outcome);
+    CHECK_STR(str_from(outcome.verify.checks[0].why), "Ed25519 key");
+    arena_done(&outcome.arena);
+    dkim_key_free(key);
+    buf_done(&message);
+    buf_done(&record);
+}
+
 static void
 an_rsa_key_of_the_wrong_size_fails(void)
 {
@@ -411,6 +447,7 @@ main(void)
     RUN(a_key_record_has_its_say);
     RUN(a_strict_key_is_not_for_names_below_its_domain);
     RUN(our_own_signatures_pass_in_all_forms);
+    RUN(a_signature_is_not_among_the_fields_that_it_signs);
     RUN(an_rsa_key_of_the_wrong_size_fails);
     RUN(what_strangers_size_has_a_ceiling);
     RUN(a_list_of_tags_is_read_strictly);

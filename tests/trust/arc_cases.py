@@ -228,6 +228,24 @@ def what_begins_here_or_is_not_to_be_sealed_is_not(world):
     assert world.send(author(SHAPES["plain"])).startswith(b"ARC-Seal")
 
 
+def a_rewritten_sender_changes_no_seal(world):
+    server = world.servers["three"]
+    with open(server.config) as f:
+        before = f.read()
+    try:
+        server.append_config(f"bounces {{ srs_domain three.{ZONE}; }}")
+        server.run("reload")
+        message = world.send(world.signed(author(SHAPES["plain"])), "two")
+        assert "<SRS0=" in world.sink.messages[-1].sender, world.sink.messages[-1].sender
+        verdict = world.check(message)[0]
+        assert verdict["cv"] == "pass" and verdict["sets"] == 2 and verdict["dkim"] == [[AUTHOR, True]], verdict
+        assert f"smtp.mailfrom=ann@{AUTHOR}" in found(message, 2), found(message, 2)
+    finally:
+        with open(server.config, "w") as f:
+            f.write(before)
+        server.run("reload")
+
+
 def signatures_of_dkimpy_are_judged(world):
     content = author(SHAPES["blanks"])
     for key in (AUTHOR, "ed25519"):
@@ -470,7 +488,7 @@ def run(cases, binary):
     try:
         for case in (every_shape_is_sealed_and_keeps_its_signature, chains_of_up_to_three_hops_pass, a_hop_of_dkimpy_before_ours_passes,
                      a_broken_chain_fails_and_stays_so, what_is_claimed_of_results_is_not_believed,
-                     a_silent_dns_seals_nothing_and_stops_nothing, what_begins_here_or_is_not_to_be_sealed_is_not,
+                     a_silent_dns_seals_nothing_and_stops_nothing, a_rewritten_sender_changes_no_seal, what_begins_here_or_is_not_to_be_sealed_is_not,
                      signatures_of_dkimpy_are_judged, signatures_of_opendkim_are_judged,
                      a_signature_by_sha1_is_not_believed, our_own_signatures_are_judged,
                      key_records_of_a_real_dns_are_judged, the_vectors_of_the_arc_test_suite_are_judged, rspamd_says_the_same):
