@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""require_cases: REQUIRETLS and TLS-Required (RFC 8689) from the first client to the last hop, beside a signed
+zone: a second Outpost that promises the same, and hosts that do not."""
+import smtplib
+import ssl
+
+from harness import Outpost, Sink, free_port, wait_for
+from parts import Certificates, SignedZone
+
+BINARY = None
+TEXT = b"From: Ann <ann@a.far.example>\r\nTo: bob@far.example\r\nSubject: hello\r\n%s\r\nThe secret itself.\r\n"
+OFFERS = ("PIPELINING", "8BITMIME", "SIZE 99999999", "REQUIRETLS")
+
+
+class Place:
+    """Two servers and some sinks, with their names in a zone that is signed and in one that is not."""
+
+    def __init__(self):
+        self.port = port = free_port("127.0.11.1")
+        self.certificates = certificates = Certificates()
+        self.near = Outpost(BINARY, "ann@a.far.example", ["--hostname", "host-a.far.example"], name="near")
+        self.far = Outpost(BINARY, "bob@b.far.example", ["--hostname", "host-b.far.example"], name="far")
+        self.far.run("alias", "add", "on@b.far.example", "x@clear.far.example")
+        own, wrong = certificates.key_digest("own"), "00" * 32
+        self.sinks = {
+            "offers": Sink("127.0.11.3", port, tls=certificates.context("own"), capabilities=OFFERS),
+            "silent": Sink("127.0.11.4", port, tls=certificates.context("own")),
+            "clear": Sink("127.0.11.5", port),
+            "wrong": Sink("127.0.11.6", port, tls=certificates.context("own"), capabilities=OFFERS),
+            "unverified": Sink("127.0.11.7", port, tls=certificates.context("own"), capabilities=OFFERS),
+        }
+        records = f"a MX 10 host-a\nb MX 10 host-b\nhost-a A 127.0.11.1\nhost-b A 127.0.11.2\n"
+        for name, server in (("host-a", self.near), ("host-b", self.far)):
+            rows = server.rows("dns", "records", server.address.split("@")[1], "--no-dns")
+            tlsa = next(row["value"] for row in rows if row["type"] == "TLSA")
+            records += f"_{port}._tcp.{name} TLSA {tlsa}\n"
+        for name, sink in self.sinks.items():
+            digest = wrong if name == "wrong" else own
+            records += f"{name} MX 10 host-{name}\nhost-{name} A {sink.host}\n"
+            records += f"_{port}._tcp.host-{name} TLSA 3 1 1 {digest}\n" if name not in ("clear", "unverified") else ""
+        records += "second MX 10 host-silent\nsecond MX 20 host-offers\n"
+        records += "later MX 10 host-silent\nlater MX 20 host-down\nhost-down A 127.0.11.9\n"
+        self.zone = SignedZone("far.example", records)
+        for server, last in ((self.near, 1), (self.far, 2)):
+            server.append_config(
+                f'dns {{ stub "far.example" 127.0.0.1:{self.zone.port}; trust_anchor "{self.zone.anchor}"; timeout 5s; }}\n'
+                f"delivery {{ smtp_port {port}; }}\nlisten mx {{ kind smtp; address 127.0.11.{last}:{port}; }}\n")
+            server.start()
+
+    def send(self, recipient, option=True, field=b""):
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with smtplib.SMTP_SSL("127.0.0.1", self.near.ports["submissions"], timeout=60, context=context) as client:
+            client.ehlo("client.example")
+            assert client.has_extn("requiretls")
+            client.login("ann@a.far.example", "correct horse battery")
+            client.sendmail("ann@a.far.example", [recipient], TEXT % field, ["REQUIRETLS"] if option else [])
+
+    def outcome(self, recipient, server=None):
+        def look():
+            rows = (server or self.near).rows("trace", "search", recipient)
+            return next((row for row in rows if row["kind"] in ("delivered", "deferred", "bounced")), None)
+        return wait_for(look, 40, f"what came of {recipient}", 0.3)
+
+    def returned(self):
+        """The reports that ann has got."""
+        import poplib
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        box = poplib.POP3_SSL("127.0.0.1", self.near.ports["pop3s"], context=context, timeout=30)
+        box.user("ann@a.far.example")
+        box.pass_("correct horse battery")
+        texts = [b"\n".join(box.retr(i + 1)[1]).decode("utf-8", "replace") for i in range(len(box.list()[1]))]
+        box.quit()
+        return texts
+
+    def close(self):
+        for part in [self.near, self.far, self.zone, self.certificates, *self.sinks.values()]:
+            part.close()
+
+
+def verify_of(event):
+    return event["tls"]["verify"] if "tls" in event else event["tls_verify"]
+
+
+def it_goes_on_only_to_who_promises_the_same():
+    place = Place()
+    try:
+        place.send("bob@b.far.example")
+        event = place.outcome("bob@b.far.example")
+        assert event["kind"] == "delivered" and verify_of(event) == "dane", event
+        assert "on the whole way" in str(event), event
+        accepted = wait_for(lambda: [row for row in place.far.rows("trace", "search", "bob@b.far.example")
+                                     if row["kind"] == "accepted"], 20, "the second server's acceptance")
+        assert "REQUIRETLS" in str(accepted), accepted
+
+        place.send("x@offers.far.example")
+        assert place.outcome("x@offers.far.example")["kind"] == "delivered"
+        assert " REQUIRETLS" in place.sinks["offers"].messages[0].sender, place.sinks["offers"].messages
+        for name, code in (("silent", "5.7.30"), ("clear", "5.7.10"), ("wrong", "5.7.10"), ("unverified", "5.7.10")):
+            place.send(f"x@{name}.far.example")
+            event = place.outcome(f"x@{name}.far.example")
+            assert event["kind"] == "bounced" and event["enhanced"] == code, f"{name}: {event}"
+            assert not place.sinks[name].messages, name
+        place.send("x@second.far.example")
+        assert place.outcome("x@second.far.example")["kind"] == "delivered"
+        assert len(place.sinks["offers"].messages) == 2 and not place.sinks["silent"].messages
+        # A host that is down may do it tomorrow.
+        place.send("x@later.far.example")
+        assert place.outcome("x@later.far.example")["kind"] == "deferred"
+        reports = wait_for(lambda: [t for t in place.returned()] if len(place.returned()) >= 4 else None, 30, "four reports", 1)
+        for report in reports:
+            assert "Subject: hello" in report and "The secret itself" not in report, report
+        assert any("does not offer REQUIRETLS" in report for report in reports), reports
+        # The same hosts are not to blame, and take what demands nothing.
+        place.send("y@silent.far.example", option=False)
+        assert place.outcome("y@silent.far.example")["kind"] == "delivered"
+        assert "REQUIRETLS" not in place.sinks["silent"].messages[0].sender
+    finally:
+        place.close()
+
+
+def an_alias_carries_it_and_the_report_comes_back_encrypted():
+    place = Place()
+    try:
+        place.send("on@b.far.example")
+        event = place.outcome("x@clear.far.example", place.far)
+        assert event["kind"] == "bounced" and event["enhanced"] == "5.7.10", event
+        report = wait_for(place.returned, 30, "the report of the second server", 1)[0]
+        assert "Received: from host-b.far.example" in report and "with ESMTPS" in report and "tls TLS_" in report, report
+        assert "The secret itself" not in report, report
+        accepted = [row for row in place.near.rows("trace", "search", "ann@a.far.example") if row["kind"] == "accepted"]
+        assert any("REQUIRETLS" in str(row) and not row.get("sender") for row in accepted), accepted
+    finally:
+        place.close()
+
+
+def a_message_that_does_not_care_ignores_the_domain():
+    place = Place()
+    try:
+        place.send("x@wrong.far.example", option=False)
+        assert place.outcome("x@wrong.far.example")["kind"] == "deferred"
+        place.near.run("queue", "bounce", "--all", "--yes")
+        place.send("y@wrong.far.example", option=False, field=b"TLS-Required: No\r\n")
+        place.near.run("queue", "retry", "--all")
+        event = place.outcome("y@wrong.far.example")
+        assert event["kind"] == "delivered" and verify_of(event) == "opportunistic", event
+        # The connection that was good enough for it is not for the next.
+        place.send("z@wrong.far.example", option=False)
+        assert place.outcome("z@wrong.far.example")["kind"] == "deferred"
+        # REQUIRETLS goes before the field.
+        place.send("v@wrong.far.example", field=b"TLS-Required: No\r\n")
+        assert place.outcome("v@wrong.far.example")["kind"] == "bounced"
+    finally:
+        place.close()
+
+
+def run(cases, binary):
+    global BINARY
+    BINARY = binary
+    cases.run("require: it goes on only to who promises the same", it_goes_on_only_to_who_promises_the_same)
+    cases.run("require: an alias carries it, and the report comes back encrypted", an_alias_carries_it_and_the_report_comes_back_encrypted)
+    cases.run("require: a message that does not care ignores the domain", a_message_that_does_not_care_ignores_the_domain)
