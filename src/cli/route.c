@@ -59,54 +59,16 @@ run_list(struct call *call)
     return 0;
 }
 
-int
-route_test(struct call *call)
-{
-    /* clang-format off */
-    static const char *const facts[][2] = {
-        { "--from", "from" }, { "--account", "account" }, { "--lane", "lane" }, { "--size", "size" },
-        { "--client", "client" },
-    };
-    /* clang-format on */
-    const struct json *final = NULL, *document;
-    struct ask ask;
-    int exit;
-
-    ask_begin(&ask, call);
-    json_put_text(&ask.writer, "address", str_from(call->args[0]));
-    for (size_t i = 0; i < COUNT_OF(facts); i++)
-        if (call_text(call, facts[i][0]))
-            json_put_text(&ask.writer, facts[i][1], str_from(call_text(call, facts[i][0])));
-    exit = control_ask(call, "test.route", ask_text(&ask), NULL, NULL, &final);
-    ask_done(&ask);
-    if (exit)
-        return exit;
-    document = json_get(final, "document");
-    if (call->out->format == OUTPUT_JSON)
-        output_document(call->out, "outpost.route/1", NULL, document);
-    else
-        output_line(call->out, "%.*s", STR_ARG(str_trim(json_get_text(document, "explanation"))));
-    return json_get_bool(document, "deliverable") ? EXIT_OK : EXIT_NO;
-}
-
-const struct flag route_test_flags[] = {
-    { "--from", 0, FLAG_TEXT, "ADDRESS", false, "Of whose mail: routes may go by sender" },
-    { "--account", 0, FLAG_TEXT, "ADDRESS", false, "Who logged in" },
-    { "--lane", 0, FLAG_TEXT, "LANE", false, "code, personal, notice or bulk" },
-    { "--size", 0, FLAG_TEXT, "BYTES", false, "How large it is" },
-    { "--client", 0, FLAG_TEXT, "ADDRESS", false, "From which machine it came" },
-    { 0 },
-};
-
 /* clang-format off */
 const struct command route_commands[] = {
     { .verb = "list", .uses = USES_CONFIG | USES_LIST,
       .summary = "List the routes of the configuration", .run = run_list,
       .examples = { "outpost route list", "" } },
     { .verb = "test", .args = "ADDRESS", .args_min = 1, .args_max = 1, .uses = USES_SERVER,
-      .flags = route_test_flags, .summary = "Say where mail for an address would go, and why",
+      .flags = route_test_flags,
+      .summary = "Go the way of mail for an address, and judge what would become of it",
       .run = route_test,
-      .examples = { "outpost route test ann@example.org", "nothing is sent",
+      .examples = { "outpost route test ann@example.org", "the same as outpost test route; nothing is sent",
                     "outpost route test ann@example.org --from shop@example.net", "" } },
     { 0 },
 };

@@ -96,8 +96,9 @@ bool require_reuses(const struct attempt *a);
 /* After the connection is made: the host passes on what the message requires, else
  * ERR_UNSUPPORTED. */
 enum err require_check(struct attempt *a);
-/* A host was not to be had, as a->failure and E say. */
-void require_note(struct attempt *a, enum err e);
+/* A host was not to be had, as a->failure and E say.  True: it will never give what the message
+ * requires. */
+bool require_note(struct attempt *a, enum err e);
 /* All rows go back, since no host gives what the message requires.  False: that is not so. */
 bool require_returns(struct attempt *a);
 /* Where the next hop is not an SMTP server: whether it may have the message; else all rows have

@@ -422,7 +422,7 @@ open_any(struct attempt *a, struct route_hosts *hosts)
             learn_host(a, out->endpoint.addr);
         if (!e || e == ERR_CANCELLED)
             return e;
-        require_note(a, e);
+        (void)require_note(a, e);
         if (ends_the_search(a))
             return e;
         if (a->failure.stage == SMTP_STAGE_CONNECT && !a->plan.refused) {

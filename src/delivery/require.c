@@ -149,17 +149,22 @@ is_for_good(const struct attempt *a)
            (failure->stage == SMTP_STAGE_STARTTLS || failure->stage == SMTP_STAGE_TLS);
 }
 
-void
+bool
 require_note(struct attempt *a, enum err e)
 {
     if (!is_required(a))
-        return;
-    if (e == ERR_UNSUPPORTED && a->failure.stage == SMTP_STAGE_EHLO)
+        return false;
+    if (e == ERR_UNSUPPORTED && a->failure.stage == SMTP_STAGE_EHLO) {
         a->unmet = "5.7.30";
-    else if (!is_for_good(a))
+        return true;
+    }
+    if (!is_for_good(a)) {
         a->may_be_met = true;
-    else if (!a->unmet || a->plan.refused)
+        return false;
+    }
+    if (!a->unmet || a->plan.refused)
         a->unmet = a->plan.refused ? "5.7.30" : "5.7.10";
+    return true;
 }
 
 bool

@@ -146,30 +146,30 @@ only_hosts_that_can_never_do_it_return_the_message(void)
     struct attempt a = attempt_of(TLS_REQUIRED, ROUTE_MX);
 
     a.failure = (struct smtp_failure){ .stage = SMTP_STAGE_STARTTLS };
-    require_note(&a, ERR_TLS);
+    (void)require_note(&a, ERR_TLS);
     CHECK_STR(str_from(a.unmet), "5.7.10");
     CHECK(!a.may_be_met);
     a.failure = (struct smtp_failure){ .stage = SMTP_STAGE_EHLO };
-    require_note(&a, ERR_UNSUPPORTED);
+    (void)require_note(&a, ERR_UNSUPPORTED);
     CHECK_STR(str_from(a.unmet), "5.7.30");
     CHECK(!a.may_be_met);
     a.failure = (struct smtp_failure){ .stage = SMTP_STAGE_CONNECT };
-    require_note(&a, ERR_UNREACHABLE);
+    (void)require_note(&a, ERR_UNREACHABLE);
     CHECK(a.may_be_met);
     CHECK(!require_returns(&a));
     a = attempt_of(TLS_REQUIRED, ROUTE_MX);
     a.failure = (struct smtp_failure){ .stage = SMTP_STAGE_STARTTLS, .answer = { .code = 454 } };
-    require_note(&a, ERR_TLS);
+    (void)require_note(&a, ERR_TLS);
     CHECK(!a.unmet && a.may_be_met);
     /* A policy's refusal of one host is not the message's. */
     a = attempt_of(TLS_REQUIRED, ROUTE_MX);
     a.plan = plan_of(SECURE_TLSA, SECURE_BY_DANE);
     a.plan.refused = SECURE_DNSSEC_INVALID;
-    require_note(&a, ERR_TLS);
+    (void)require_note(&a, ERR_TLS);
     CHECK(!a.unmet && a.may_be_met);
     a = attempt_of(TLS_AS_USUAL, ROUTE_MX);
     a.failure = (struct smtp_failure){ .stage = SMTP_STAGE_STARTTLS };
-    require_note(&a, ERR_TLS);
+    (void)require_note(&a, ERR_TLS);
     CHECK(!a.unmet);
 }
 

@@ -14,6 +14,7 @@ static const struct control_command *const tables[] = {
     control_status,
     control_queue,
     control_cancel,
+    control_route,
     control_rule,
     control_secret,
     control_tls,

@@ -119,6 +119,7 @@ extern const struct control_command control_dns[];
 extern const struct control_command control_tls[];
 extern const struct control_command control_queue[];
 extern const struct control_command control_cancel[];
+extern const struct control_command control_route[];
 extern const struct control_command control_rule[];
 extern const struct control_command control_secret[];
 extern const struct control_command control_tls_report[];

@@ -4,6 +4,7 @@
  * The commands stand in the table at the end.  Making keys and writing the list block, so that they
  * run on a thread of the pool: see struct work.
  */
+#include "accounts/account.h"
 #include "formats/date.h"
 #include "ops/control_call.h"
 #include "ops/dkim_watch.h"

@@ -4,7 +4,6 @@
 #include "accounts/limits.h"
 #include "config/config.h"
 #include "delivery/queue.h"
-#include "delivery/route.h"
 #include "ops/control_call.h"
 #include "ops/server.h"
 #include "runtime/clock.h"
@@ -14,7 +13,6 @@
 #include <unistd.h>
 
 enum {
-    EXPLANATION_MAX = 64 * 1024,
     RESTRICTED_MAX = 1000,
     TROUBLES_SHOWN = 5
 };
@@ -202,54 +200,11 @@ run_ping(struct control_call *call)
     return OK;
 }
 
-/* Where mail for an address would go, and why, without sending. */
-WAITS static enum err
-run_route(struct control_call *call)
-{
-    struct json_writer *writer;
-    struct route_facts facts = { .door = DOOR_SUBMISSION };
-    struct route_self self;
-    struct buf text;
-    bool leads = false;
-    str address, size, client;
-    enum err e;
-
-    if (!control_need(call, "address", &address))
-        return ERR_SYNTAX;
-    facts.recipient = address;
-    facts.sender = json_get_text(call->args, "from");
-    facts.account = json_get_text(call->args, "account");
-    facts.lane = json_get_text(call->args, "lane");
-    if (!facts.lane.len)
-        facts.lane = S("personal");
-    size = json_get_text(call->args, "size");
-    client = json_get_text(call->args, "client");
-    if ((size.len && !str_to_u64(size, &facts.size)) ||
-        (client.len && !ipaddr_parse(client, &facts.client))) {
-        (void)err_why(&call->why, ERR_SYNTAX, "--size takes bytes, --client an address");
-        return control_failed(call, ERR_SYNTAX);
-    }
-    queue_self(call->context->queue, call->context->config, &self);
-    buf_init(&text, EXPLANATION_MAX);
-    e = route_explain(call->context->config, call->context->accounts, &self, &call->arena, &facts,
-                      &text, &leads);
-    if (!e) {
-        writer = control_document_begin(call);
-        json_put_text(writer, "address", address);
-        json_put_bool(writer, "deliverable", leads);
-        json_put_text(writer, "explanation", buf_str(&text));
-        control_document_end(call);
-    }
-    buf_done(&text);
-    return e ? control_failed(call, e) : OK;
-}
-
 /* clang-format off */
 const struct control_command control_status[] = {
     { "status",        run_status,   CONTROL_NEEDS_SERVER },
     { "ping",          run_ping,     0 },
     { "reload",        run_reload,   CONTROL_NEEDS_SERVER },
-    { "test.route",    run_route,    CONTROL_NEEDS_SERVER }, /* address from account lane size client */
     { NULL, NULL, 0 },
 };
 /* clang-format on */

@@ -19,6 +19,7 @@
 
 struct stream;
 struct tls_context;
+struct tls_certificate;
 struct tls_client_options;
 struct tls_info;
 
@@ -82,6 +83,8 @@ WAITS enum err stream_start_tls_client(struct stream *stream, struct tls_context
                                        const struct tls_client_options *options, struct why *why);
 /* NULL on a stream without TLS. */
 const struct tls_info *stream_tls(const struct stream *stream);
+/* For people: it is taken apart anew at each call.  False when the peer showed none. */
+bool stream_certificate(const struct stream *stream, struct tls_certificate *certificate);
 
 /* A copy of each byte in the clear, for `--verbose` and traces: FN(ARG, is_output, bytes). NULL:
  * none. */

@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum {
     HELD_MAX = 2048,
@@ -350,6 +351,66 @@ const struct tls_info *
 stream_tls(const struct stream *stream)
 {
     return stream->tls ? &stream->tls->info : NULL;
+}
+
+/* The peer's certificate, for people. */
+
+static void
+add_name(char *names, size_t size, const char *name, size_t length)
+{
+    size_t used = strlen(names);
+
+    if (length == 0 || used + length + 2 > size)
+        return;
+    (void)snprintf(names + used, size - used, "%s%.*s", used ? " " : "", (int)length, name);
+}
+
+static void
+list_names(X509 *peer, char *names, size_t size)
+{
+    GENERAL_NAMES *list = X509_get_ext_d2i(peer, NID_subject_alt_name, NULL, NULL);
+    char subject[256] = "";
+
+    names[0] = '\0';
+    for (int i = 0; i < sk_GENERAL_NAME_num(list); i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(list, i);
+        if (name->type == GEN_DNS)
+            add_name(names, size, (const char *)ASN1_STRING_get0_data(name->d.dNSName),
+                     (size_t)ASN1_STRING_length(name->d.dNSName));
+    }
+    GENERAL_NAMES_free(list);
+    if (!names[0] && X509_NAME_get_text_by_NID(X509_get_subject_name(peer), NID_commonName, subject,
+                                               sizeof(subject)) > 0)
+        add_name(names, size, subject, strlen(subject));
+}
+
+/* A stranger wrote these. */
+static void
+make_printable(char *text)
+{
+    for (; *text; text++)
+        if (*text < ' ' || *text > '~')
+            *text = '?';
+}
+
+bool
+stream_certificate(const struct stream *stream, struct tls_certificate *certificate)
+{
+    X509 *peer = stream->tls ? SSL_get0_peer_certificate(stream->tls->ssl) : NULL;
+    struct tm until = {};
+
+    if (!peer)
+        return false;
+    *certificate = (struct tls_certificate){};
+    list_names(peer, certificate->names, sizeof(certificate->names));
+    make_printable(certificate->names);
+    if (X509_NAME_get_text_by_NID(X509_get_issuer_name(peer), NID_commonName, certificate->issuer,
+                                  sizeof(certificate->issuer)) < 0)
+        certificate->issuer[0] = '\0';
+    make_printable(certificate->issuer);
+    if (ASN1_TIME_to_tm(X509_get0_notAfter(peer), &until))
+        certificate->until = SECONDS(timegm(&until));
+    return true;
 }
 
 /* The handshake. */

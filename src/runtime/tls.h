@@ -4,6 +4,7 @@
 
 #include "base/base.h"
 #include "base/err.h"
+#include "base/instant.h"
 #include "base/str.h"
 
 struct tls_context; /* Immutable once made; shared by reference between loops. */
@@ -56,6 +57,13 @@ struct tls_client_options {
     /* Set when an earlier session was to be resumed.  After a failure the next try begins anew. */
     bool *resuming;
     enum tls_fault *fault; /* Of a handshake that failed; NULL: nobody asks. */
+};
+
+/* What the peer showed, in words; what is too long is cut. */
+struct tls_certificate {
+    char names[400];  /* Those it is for, parted by blanks: subjectAltName, or the subject's name. */
+    char issuer[200]; /* Who signed it. */
+    instant until;    /* Wall clock. */
 };
 
 struct tls_info {

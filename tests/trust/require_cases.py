@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """require_cases: REQUIRETLS and TLS-Required (RFC 8689) from the first client to the last hop, beside a signed
 zone: a second Outpost that promises the same, and hosts that do not."""
+import json
 import smtplib
 import ssl
 
@@ -155,9 +156,56 @@ def a_message_that_does_not_care_ignores_the_domain():
         place.close()
 
 
+def a_route_is_walked_and_judged():
+    place = Place()
+
+    def walk(domain, *words):
+        done = place.near.run("test", "route", f"x@{domain}.far.example", "--json", *words, check=False)
+        lines = done.stdout.splitlines()
+        assert len(lines) == 1, done.stdout + done.stderr
+        return done.returncode, json.loads(lines[0])
+    try:
+        code, seen = walk("b")
+        host = seen["hosts"][0]
+        assert code == 0 and seen["end"] == "takes" and seen["problem"] == "none", seen
+        assert host["host"] == "host-b.far.example" and host["dnssec"] and host["demanded_by"] == "dane", host
+        assert host["tls"]["verified"] == "dane" and host["tls"]["certificate"]["names"].startswith("host-b.far.example"), host
+        assert "REQUIRETLS" in host["offers"] and [s["stage"] for s in host["stages"]][:3] == ["connect", "greeting", "ehlo"], host
+        assert "verified by its TLSA records" in seen["verdict"], seen
+        for domain, end, problem, words in (
+                ("wrong", "later", "theirs", "is not trusted"), ("unverified", "takes", "none", "to whoever answers"),
+                ("clear", "takes", "none", "in the clear"), ("second", "takes", "none", "host-silent"),
+                ("nothere", "returns", "theirs", "550 5.1.2")):
+            code, seen = walk(domain)
+            assert (code == 0) == (end == "takes") and seen["end"] == end and seen["problem"] == problem, f"{domain}: {seen}"
+            assert words in seen["verdict"], f"{domain}: {seen}"
+        assert walk("wrong")[1]["hosts"][0]["tls"]["certificate"]["names"] == "whoever"
+        assert walk("wrong")[1]["hosts"][0]["result"] in ("validation-failure", "certificate-not-trusted"), walk("wrong")
+        for domain, end, words in (("silent", "returns", "does not offer REQUIRETLS"), ("clear", "returns", "STARTTLS"),
+                                   ("second", "takes", "before that, host-silent"), ("b", "takes", "DANE"),
+                                   ("later", "later", "host-down")):
+            code, seen = walk(domain, "--require-tls")
+            assert seen["end"] == end and words in seen["verdict"], f"{domain}: {seen}"
+        before = {name: sink.connections for name, sink in place.sinks.items()}
+        code, seen = walk("wrong", "--no-connect")
+        assert seen["end"] == "untried" and seen["hosts"][0]["demand"] == "tlsa", seen
+        assert before == {name: sink.connections for name, sink in place.sinks.items()}
+        text = place.near.run("test", "route", "x@b.far.example").stdout
+        assert "Goes to the mail hosts" in text and "took: connect" in text and "certificate: for host-b.far.example" in text, text
+        bad = place.near.run("test", "route", "x@b.far.example", "--lane", "foo", check=False)
+        assert bad.returncode == 64, bad.stderr
+        assert not any(sink.messages for sink in place.sinks.values()) and not place.near.queue()
+        # What it found keeps nobody's mail back.
+        place.send("y@silent.far.example", option=False)
+        assert place.outcome("y@silent.far.example")["kind"] == "delivered"
+    finally:
+        place.close()
+
+
 def run(cases, binary):
     global BINARY
     BINARY = binary
     cases.run("require: it goes on only to who promises the same", it_goes_on_only_to_who_promises_the_same)
     cases.run("require: an alias carries it, and the report comes back encrypted", an_alias_carries_it_and_the_report_comes_back_encrypted)
+    cases.run("require: a route is walked and judged", a_route_is_walked_and_judged)
     cases.run("require: a message that does not care ignores the domain", a_message_that_does_not_care_ignores_the_domain)

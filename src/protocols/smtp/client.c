@@ -482,6 +482,12 @@ smtp_client_tls(const struct smtp_client *client)
     return stream_tls(client->stream);
 }
 
+bool
+smtp_client_certificate(const struct smtp_client *client, struct tls_certificate *certificate)
+{
+    return stream_certificate(client->stream, certificate);
+}
+
 const struct endpoint *
 smtp_client_peer(const struct smtp_client *client)
 {

@@ -123,6 +123,8 @@ WAITS void smtp_client_quit(struct smtp_client *client);
 /* What the peer offered last; all false after HELO. */
 const struct smtp_capabilities *smtp_client_capabilities(const struct smtp_client *client);
 const struct tls_info *smtp_client_tls(const struct smtp_client *client); /* NULL: in the clear. */
+/* What the peer showed; false in the clear. */
+bool smtp_client_certificate(const struct smtp_client *client, struct tls_certificate *certificate);
 const struct endpoint *smtp_client_peer(const struct smtp_client *client);
 const struct endpoint *smtp_client_local(const struct smtp_client *client);
 unsigned smtp_client_sent(const struct smtp_client *client); /* Messages so far. */
