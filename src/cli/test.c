@@ -26,6 +26,7 @@ static const struct flag send_flags[] = {
     { "--ipv4", '4', FLAG_NONE, NULL, false, "Only IPv4" },
     { "--ipv6", '6', FLAG_NONE, NULL, false, "Only IPv6" },
     { "--timeout", 0, FLAG_DURATION, "TIME", false, "How long to wait for each answer; 30s when not given" },
+    { "--require-tls", 0, FLAG_NONE, NULL, false, "Demand TLS on the whole way (REQUIRETLS, RFC 8689)" },
     { "--only-check", 0, FLAG_NONE, NULL, false, "Connect and log in, but send nothing" },
     { "--verbose", 'v', FLAG_NONE, NULL, false, "Show the dialogue; logins are hidden" },
     { 0 },

@@ -113,6 +113,8 @@ static const struct rule rules[] = {
       { "This user may not send under this address.", "Use in --from an address that belongs to --user." } },
     { ANYWHERE, OK, 0, 0, "5.3.4", ANY_TYPE,
       { "The message is too large for this server.", "Send less; the server tells its limit as SIZE." } },
+    { AT(MAIL), OK, 500, 599, "REQUIRETLS", ANY_TYPE,
+      { "The server does not know REQUIRETLS, and so cannot promise TLS for the rest of the way.", "Send without --require-tls, or ask whoever runs the server." } },
     { AT(MAIL), OK, 552, 552, NULL, ANY_TYPE,
       { "The message is too large for this server, or its mailbox is full.", "Send less; the server tells its limit as SIZE." } },
     { ANYWHERE, ANY_ERROR, 0, 0, "5.6.7", ANY_TYPE,

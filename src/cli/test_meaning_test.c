@@ -12,6 +12,7 @@ struct meaning_case {
 
 /* clang-format off */
 static const struct meaning_case cases[] = {
+    { { TEST_MAIL, OK, 555, "5.5.4", "Unsupported option: REQUIRETLS", false }, "The server does not know REQUIRETLS", "--require-tls" },
     { { TEST_LOOKUP, ERR_NOT_FOUND, 0, "", "no such name", false }, "There is no host", "spelling" },
     { { TEST_CONNECT, ERR_TIMEOUT, 0, "", "", false }, "Nothing answers", "465" },
     { { TEST_CONNECT, ERR_REFUSED, 0, "", "", false }, "The host is there", "--port" },

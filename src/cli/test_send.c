@@ -508,6 +508,9 @@ take_server(struct sending *s)
                          (unsigned long long)port);
     s->port = (uint16_t)port;
     s->options.tls = tls_of(call_text(call, "--tls"), s->options.implicit_tls);
+    s->message.require_tls = call_has(call, "--require-tls");
+    if (s->message.require_tls)
+        s->options.tls = RELAY_TLS_REQUIRE;
     return EXIT_OK;
 }
 

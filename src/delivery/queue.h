@@ -186,6 +186,7 @@ struct queue_entry {
     str lane_why;
     int priority;
     instant deliver_by; /* The sender's time limit; 0: none. */
+    enum tls_wish tls_wish;
     struct queue_recipient *recipients;
     size_t recipient_count;
 };

@@ -264,6 +264,7 @@ fill_entry(struct queue *queue, struct arena *arena, const struct message_view *
         .header_message_id = view->envelope.header_message_id,
         .lane = view->lane,
         .lane_why = view->envelope.lane_why,
+        .tls_wish = view->envelope.tls_wish,
         .priority = view->envelope.priority,
         .deliver_by = view->envelope.by_deadline,
         .recipients = arena_new_array(arena, struct queue_recipient, view->row_count),

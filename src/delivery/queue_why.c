@@ -290,6 +290,16 @@ case_of(const struct queue_recipient *to, const struct place *place, enum reply_
     return class == CLASS_NONE ? ADVICE_NONE : ADVICE_CLASS;
 }
 
+/* RFC 8689. */
+static void
+put_wish(struct buf *buf, enum tls_wish wish)
+{
+    if (wish == TLS_REQUIRED)
+        buf_add(buf, S(" Its sender demands TLS with verified hosts on the whole way (REQUIRETLS)."));
+    else if (wish == TLS_OPTIONAL)
+        buf_add(buf, S(" It may go without TLS, whatever the domain asks (TLS-Required: No)."));
+}
+
 enum err
 queue_tell(struct queue *queue, const struct queue_entry *entry, const struct queue_recipient *to,
            struct arena *arena, struct queue_story *story)
@@ -310,6 +320,7 @@ queue_tell(struct queue *queue, const struct queue_entry *entry, const struct qu
     buf_add(&buf, to->wait);
     put_answer(&buf, to, reply_class_name(class), now);
     put_place(&buf, to, &place, now);
+    put_wish(&buf, entry->tls_wish);
     buf_add(&buf, S(" It goes back to its sender at "));
     queue_put_when(&buf, to->expires, now);
     buf_add(&buf, S(", if nothing helps."));

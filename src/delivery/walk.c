@@ -177,40 +177,52 @@ visit_all(struct attempt *a, const struct walk_wish *wish, walk_told told, void 
     return e;
 }
 
-WAITS static enum err
-walk_along(struct attempt *a, const struct walk_wish *wish, walk_told told, void *arg,
-           struct walk *walk)
+static enum err
+know_provider(struct runner *runner, const struct walk *walk)
 {
-    struct runner *runner = a->runner;
-    struct route_self self;
-    str *names;
-    enum err e = route_choose(runner->config, runner->queue->accounts, &runner->arena, &wish->facts,
-                              &walk->route);
+    str *names = arena_new_array(&runner->arena, str, walk->hosts.count);
 
-    if (e || !is_smtp(&walk->route))
-        return e;
-    a->route = walk->route;
-    queue_self(runner->queue, runner->config, &self);
-    e = route_find_hosts(runner->config, &self, &runner->arena, &walk->route,
-                         (uint64_t)clock_steady(), &walk->hosts);
-    if (e || walk->hosts.answer.code)
-        return e;
-    a->mx_secure = walk->hosts.secure;
-    e = attempt_find_policy(a, &walk->hosts);
-    if (e)
-        return e;
-    walk->sts = a->sts;
-    if (told)
-        told(arg, walk, NULL);
-    walk->items = arena_new_array(&runner->arena, struct walk_host, walk->hosts.count);
-    names = arena_new_array(&runner->arena, str, walk->hosts.count);
-    if (!walk->items || !names)
+    if (!names)
         return ERR_LIMIT;
     for (size_t i = 0; i < walk->hosts.count; i++)
         names[i] = walk->hosts.hosts[i].name;
     runner->provider =
         shaping_provider_of(runner->shaping, names, walk->hosts.count, walk->route.domain);
     runner->knows_provider = true;
+    return OK;
+}
+
+WAITS static enum err
+walk_along(struct attempt *a, const struct walk_wish *wish, walk_told told, void *arg,
+           struct walk *walk)
+{
+    struct runner *runner = a->runner;
+    struct route_self self;
+    enum err e = route_choose(runner->config, runner->queue->accounts, &runner->arena, &wish->facts,
+                              &walk->route);
+
+    if (e || !is_smtp(&walk->route))
+        return e;
+    a->route = walk->route;
+    if (a->route.source)
+        runner->site->source = (char *)a->route.source->name.ptr;
+    queue_self(runner->queue, runner->config, &self);
+    e = route_find_hosts(runner->config, &self, &runner->arena, &walk->route,
+                         (uint64_t)clock_steady(), &walk->hosts);
+    if (e || walk->hosts.answer.code)
+        return e;
+    walk->items = arena_new_array(&runner->arena, struct walk_host, walk->hosts.count);
+    e = know_provider(runner, walk);
+    if (!e && !walk->items)
+        e = ERR_LIMIT;
+    a->mx_secure = walk->hosts.secure;
+    if (!e)
+        e = attempt_find_policy(a, &walk->hosts);
+    if (e)
+        return e;
+    walk->sts = a->sts;
+    if (told)
+        told(arg, walk, NULL);
     return visit_all(a, wish, told, arg, walk);
 }
 
@@ -220,21 +232,26 @@ queue_walk(struct queue *queue, const struct config *config, const struct walk_w
 {
     struct runner *runner = arena_new(arena, struct runner);
     struct attempt *a = arena_new(arena, struct attempt);
+    struct schedule_site *site = arena_new(arena, struct schedule_site); /* Nobody's: for rules. */
     enum err e;
 
-    if (!runner || !a)
+    if (!runner || !a || !site)
         return ERR_LIMIT;
     *walk = (struct walk){};
     *runner = (struct runner){
         .queue = queue,
         .loop = &queue->loops[runtime_loop_current()],
         .config = config,
+        .site = site,
     };
     *a = (struct attempt){
         .runner = runner,
-        .envelope = { .tls_wish = wish->tls_wish, .reverse_path = wish->facts.sender },
+        .envelope = { .tls_wish = wish->tls_wish,
+                      .reverse_path = wish->facts.sender,
+                      .account = wish->facts.account },
         .began = clock_now(),
     };
+    (void)lane_parse(wish->facts.lane, &a->envelope.lane);
     runner->shaping = queue_shaping(queue);
     runner->arena = *arena; /* Lent: what is made here lives as long as the caller's. */
     e = walk_along(a, wish, told, arg, walk);

@@ -104,6 +104,9 @@ put_head(struct json_writer *writer, const struct queue_entry *entry)
     put_text(writer, "message_id", entry->header_message_id);
     json_put_text(writer, "lane", str_from(lane_name(entry->lane)));
     put_text(writer, "lane_why", entry->lane_why);
+    if (entry->tls_wish)
+        put_text(writer, "tls_wish",
+                 entry->tls_wish == TLS_REQUIRED ? S("required") : S("optional"));
     if (entry->priority)
         json_put_int(writer, "priority", entry->priority);
     put_time(writer, "deliver_by", entry->deliver_by);

@@ -141,7 +141,7 @@ def a_message_that_does_not_care_ignores_the_domain():
     try:
         place.send("x@wrong.far.example", option=False)
         assert place.outcome("x@wrong.far.example")["kind"] == "deferred"
-        place.near.run("queue", "bounce", "--all", "--yes")
+        wait_for(lambda: not place.near.run("queue", "bounce", "--all", "--yes", check=False).returncode, 20, "the end of the attempt", 0.5)
         place.send("y@wrong.far.example", option=False, field=b"TLS-Required: No\r\n")
         place.near.run("queue", "retry", "--all")
         event = place.outcome("y@wrong.far.example")
@@ -186,6 +186,10 @@ def a_route_is_walked_and_judged():
                                    ("later", "later", "host-down")):
             code, seen = walk(domain, "--require-tls")
             assert seen["end"] == end and words in seen["verdict"], f"{domain}: {seen}"
+        place.near.run("rule", "add", "tls", "domain:wrong.far.example", "--level", "plain", "--for", "1h")
+        code, seen = walk("wrong")
+        assert code == 0 and seen["hosts"][0]["demanded_by"] == "rule" and "in the clear, as it was told to" in seen["verdict"], seen
+        place.near.run("rule", "rm", "1")
         before = {name: sink.connections for name, sink in place.sinks.items()}
         code, seen = walk("wrong", "--no-connect")
         assert seen["end"] == "untried" and seen["hosts"][0]["demand"] == "tlsa", seen

@@ -147,7 +147,7 @@ struct smtp_message {
     const char *ret; /* "FULL", "HDRS", or NULL */
     uint64_t size;
     bool eightbit;
-    bool require_tls;          /* REQUIRETLS is passed on; whoever sets it has seen it offered. */
+    bool require_tls;          /* REQUIRETLS is said, whether it was offered or not. */
     bool smtputf8;             /* Needed: without the extension every recipient fails with 5.6.7. */
     int priority;              /* MT-PRIORITY, told where it is offered; 0: the usual one. */
     struct smtp_deliver_by by; /* What is left of it; told where it is offered. */
