@@ -16,6 +16,7 @@
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -325,6 +326,7 @@ main(int argc, char **argv)
         fprintf(stderr, "sink: the certificate cannot be used\n");
         return 71;
     }
+    signal(SIGPIPE, SIG_IGN); /* Who goes without waiting for our last word of TLS. */
     listener = socket(AF_INET, SOCK_STREAM, 0);
     if (strncmp(argv[1], "*:", 2) == 0)
         address.sin_addr.s_addr = htonl(INADDR_ANY), argv[1] += 2;

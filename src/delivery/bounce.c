@@ -193,7 +193,7 @@ sign(struct queue *queue, const struct config *config, str message, struct buf *
 
     if (!queue->keyring)
         return;
-    offload(make_signature, &signature);
+    offload_computing(make_signature, &signature);
     if (signature.result)
         log_warning("a report of delivery was not signed: %s", err_name(signature.result));
 }

@@ -29,15 +29,28 @@ is_counted(const struct attempt *a)
            plan->by != SECURE_BY_RULE && !(plan->by == SECURE_BY_MESSAGE && plan->refused);
 }
 
-/* "3 1 1 5F0A…", a line for each: RFC 6698 2.2. */
+static void
+add_hex(str bytes, struct buf *lines)
+{
+    static const char digits[] = "0123456789abcdef";
+    char *to = buf_reserve(lines, 2 * bytes.len);
+
+    for (size_t i = 0; to && i < bytes.len; i++) {
+        to[2 * i] = digits[(unsigned char)bytes.ptr[i] >> 4];
+        to[2 * i + 1] = digits[bytes.ptr[i] & 15];
+    }
+    if (to)
+        buf_claim(lines, 2 * bytes.len);
+}
+
+/* "3 1 1 5f0a…", a line for each: RFC 6698 2.2. */
 static void
 add_tlsa(const struct tlsa_set *set, struct buf *lines)
 {
     for (size_t i = 0; i < set->count; i++) {
         const struct tls_tlsa *item = &set->items[i];
         buf_addf(lines, "%s%u %u %u ", i ? "\n" : "", item->usage, item->selector, item->matching);
-        for (size_t k = 0; k < item->data.len; k++)
-            buf_addf(lines, "%02x", (unsigned char)item->data.ptr[k]);
+        add_hex(item->data, lines);
     }
 }
 

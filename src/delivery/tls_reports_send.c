@@ -303,7 +303,7 @@ make_report(struct sender *sender, const struct tls_identity *identity,
     e = tls_report_format(sender->reports, identity, domain, &sender->arena, &json);
     making.json = buf_str(&json);
     if (!e) {
-        offload(compress, &making);
+        offload_computing(compress, &making);
         e = making.result;
     }
     buf_done(&json);
@@ -397,7 +397,7 @@ write_mail(struct sender *sender, const struct tls_report_row *row,
     if (!e) {
         signature.message = buf_str(&message);
         signature.fields = &fields;
-        offload(sign, &signature);
+        offload_computing(sign, &signature);
         e = signature.result;
     }
     if (!e && fields.len == 0)

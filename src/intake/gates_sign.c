@@ -72,7 +72,7 @@ gate_sign(struct intake *intake, struct verdict *verdict)
     if (!intake->signing)
         return OK;
     buf_init(&off.fields, SIGNING_FIELDS_MAX);
-    offload(end_signing, &off);
+    offload_computing(end_signing, &off);
     if (off.result)
         log_warning("a message was not signed (%.*s): %s", STR_ARG(signing_name(intake->signing)),
                     err_name(off.result));

@@ -46,3 +46,6 @@ WAITS enum err wait_fd(int fd, bool output, instant deadline);
  * cancellation.  For what blocks: password hashing, SQLite, fsync of cold files.  In a simulated
  * world, and outside fibers, FN runs at once in the caller. */
 WAITS void offload(void (*fn)(void *), void *arg);
+/* The same for what computes for less than a few milliseconds and never blocks, such as a signature:
+ * there are as many threads for it as cores. */
+WAITS void offload_computing(void (*fn)(void *), void *arg);

@@ -17,7 +17,8 @@ import threading
 import time
 
 from harness import Outpost, Sink, free_port, wait_for
-from parts import Certificates, SHAPES, SignedZone
+from parts import Certificates, Knot, SHAPES, SignedZone
+from receivers import Page, PolicyHost, issue
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BINARY = None
@@ -252,6 +253,68 @@ def counts_survive_a_stop():
         world.close()
 
 
+def failures_of_mta_sts_are_reported():
+    """Policies that are enforced, only tested, cannot be had; certificates that are right, and not."""
+    domains = ["enforced", "tested", "lost"]
+    certificates = Certificates()
+    issue(certificates, "good", "mx.open.example")
+    issue(certificates, "stranger", "elsewhere.example")
+    issue(certificates, "old", "old.open.example", expired=True)
+    issue(certificates, "web", *(f"mta-sts.{name}.open.example" for name in domains))
+    port = free_port("127.0.12.31")
+    sinks = {name: Sink(address, port, tls=certificates.context(name)) for name, address in
+             (("good", "127.0.12.31"), ("stranger", "127.0.12.32"), ("old", "127.0.12.33"))}
+    inbox, web = Sink("127.0.12.34", port), PolicyHost(certificates, "127.0.12.35")
+    policy = "version: STSv1\nmode: {}\nmx: *.open.example\nmax_age: 86400\n"
+    web.pages = {"mta-sts.enforced.open.example": Page(policy.format("enforce")), "mta-sts.tested.open.example": Page(policy.format("testing")),
+                 "mta-sts.lost.open.example": Page("gone", "404 Not Found")}
+    records = "mx A 127.0.12.31\nstranger A 127.0.12.32\nold A 127.0.12.33\ninbox A 127.0.12.34\nbox MX 10 inbox\n"
+    hosts = {"enforced": ["old", "mx"], "tested": ["stranger"], "lost": ["stranger"]}
+    for name in domains:
+        records += "".join(f"{name} MX {10 * (i + 1)} {host}\n" for i, host in enumerate(hosts[name]))
+        records += (f'_mta-sts.{name} TXT "v=STSv1; id=1;"\nmta-sts.{name} A 127.0.12.35\n'
+                    f'_smtp._tls.{name} TXT "v=TLSRPTv1; rua=mailto:{name}@box.open.example"\n')
+    zone = Knot("open.example", records)
+    server = Outpost(BINARY, setup=["--trust", "127.0.0.0/8"])
+    server.append_config(
+        f'dns {{ stub "open.example" 127.0.0.1:{zone.port}; timeout 5s; }}\ntls {{ ca_file "{certificates.path("ca.pem")}"; }}\n'
+        f"delivery {{ smtp_port {port}; idle_time 10ms; }}\ntls_reports {{ from tlsrpt@here.example; period {DAY}s; delay 0s; }}")
+    server.start()
+    try:
+        server.run("dkim", "new", "here.example", "--algorithm", "rsa")
+        (key,) = server.rows("dkim", "list", "here.example", "--no-dns")
+        server.run("dkim", "sign", "here.example", key["selector"], "--force")
+        time.sleep(DAY - time.time() % DAY + 0.2)
+        for name in domains:
+            with smtplib.SMTP("127.0.0.1", server.ports["smtp"], timeout=60) as client:
+                client.sendmail("ann@here.example", [f"b@{name}.open.example"], SHAPES["plain"])
+        wait_for(lambda: len(inbox.messages) == 3, 60, "three reports", 0.3)
+        reports = {}
+        for message in inbox.messages:
+            parsed = email.message_from_bytes(message.data, policy=email.policy.default)
+            report = json.loads(gzip.decompress(list(parsed.iter_parts())[1].get_content()))
+            (reports[parsed["TLS-Report-Domain"].split(".")[0]],) = report["policies"]
+        summary = {name: tuple(entry["summary"].values()) for name, entry in reports.items()}
+        assert summary == {"enforced": (1, 1), "tested": (0, 1), "lost": (0, 1)}, summary
+        assert {entry["policy"]["policy-type"] for entry in reports.values()} == {"sts"}
+        assert reports["enforced"]["policy"] == {
+            "policy-type": "sts", "policy-domain": "enforced.open.example", "mx-host": ["*.open.example"],
+            "policy-string": ["version: STSv1", "mode: enforce", "mx: *.open.example", "max_age: 86400"]}, reports["enforced"]
+        found = {name: [(f["result-type"], f["receiving-mx-hostname"]) for f in entry["failure-details"]] for name, entry in reports.items()}
+        assert found == {"enforced": [("certificate-expired", "old.open.example")],
+                         "tested": [("certificate-host-mismatch", "stranger.open.example")],
+                         "lost": [("sts-policy-fetch-error", "stranger.open.example")]}, found
+        # What was only tested, and what could not be had, kept no mail back; what is enforced did not go to the wrong host.
+        assert len(sinks["stranger"].messages) == 2 and len(sinks["good"].messages) == 1 and not sinks["old"].messages
+    finally:
+        server.close()
+        zone.close()
+        web.close()
+        certificates.close()
+        for sink in [*sinks.values(), inbox]:
+            sink.close()
+
+
 def nothing_goes_by_mail_without_a_key_and_it_is_given_up():
     world = World(keys=False, statuses=[404] * 1000)
     try:
@@ -275,4 +338,5 @@ def run(cases, binary):
     cases.run("a day of failures is reported by mail and by post", a_day_of_failures_is_reported_by_mail_and_by_post)
     cases.run("a report goes once though the server is killed", a_report_goes_once_though_the_server_is_killed)
     cases.run("what was counted survives a stop", counts_survive_a_stop)
+    cases.run("failures of MTA-STS are reported", failures_of_mta_sts_are_reported)
     cases.run("nothing goes by mail without a key, and it is given up", nothing_goes_by_mail_without_a_key_and_it_is_given_up)
