@@ -367,6 +367,26 @@ add_services(struct making *m)
         }
 }
 
+/* --- What comes back: domains of the senders that mail leaves with. */
+
+static void
+add_return_domain(struct making *m, str name)
+{
+    struct dns_want *spf = NULL;
+
+    if (!is_within(name, m->facts->domain) || str_eq(name, m->facts->domain))
+        return;
+    for (size_t i = 0; i < m->wants->count && !spf; i++)
+        if (m->wants->items[i].type == DNS_TXT &&
+            str_eq(m->wants->items[i].name, m->facts->domain) &&
+            str_starts(m->wants->items[i].value, S("v=spf1")))
+            spf = &m->wants->items[i];
+    add(m, name, DNS_MX, text_of(m, "10 %.*s.", STR_ARG(m->config->server.hostname)),
+        "what comes back to the senders of bounces { } comes here");
+    if (spf)
+        add(m, name, DNS_TXT, spf->value, "who sends mail with such a sender (RFC 7208)");
+}
+
 enum err
 dns_wants_of(const struct dns_facts *facts, struct arena *arena, struct dns_wants *wants)
 {
@@ -383,6 +403,9 @@ dns_wants_of(const struct dns_facts *facts, struct arena *arena, struct dns_want
         "mail for this domain comes here");
     add_host(&making);
     add_spf(&making);
+    add_return_domain(&making, facts->config->bounces.domain);
+    if (!str_eq(facts->config->bounces.srs_domain, facts->config->bounces.domain))
+        add_return_domain(&making, facts->config->bounces.srs_domain);
     add_keys(&making);
     add_dmarc(&making);
     add_encryption(&making);

@@ -91,6 +91,17 @@ addresses_of_listeners_and_sources_are_in_spf_and_have_ptr(void)
 }
 
 static void
+what_comes_back_has_an_mx_and_an_spf_record_below_its_domain(void)
+{
+    want("server { hostname mail.example.org; }\n"
+         "bounces { domain bounces.example.org; srs_domain srs.example.net; }\n");
+    CHECK_STR(value_of("bounces.example.org", DNS_MX), "10 mail.example.org.");
+    CHECK_STR(value_of("bounces.example.org", DNS_TXT), "v=spf1 mx a:mail.example.org -all");
+    CHECK(!find("srs.example.net", DNS_MX));
+    done();
+}
+
+static void
 mail_by_a_relay_is_not_forbidden(void)
 {
     want("server { hostname mail.example.org; }\nrelay { to smtp://smtp.example.net; }\n");
@@ -212,6 +223,7 @@ main(void)
     arena_init(&arena, 8 << 20);
     RUN(a_plain_server_is_named_by_mx_spf_dmarc_and_reports);
     RUN(addresses_of_listeners_and_sources_are_in_spf_and_have_ptr);
+    RUN(what_comes_back_has_an_mx_and_an_spf_record_below_its_domain);
     RUN(mail_by_a_relay_is_not_forbidden);
     RUN(with_a_certificate_there_are_policies_keys_and_services);
     RUN(more_records_than_the_ceiling_are_refused);

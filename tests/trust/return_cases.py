@@ -4,7 +4,9 @@
 Postfix and Exim take mail at first and find out later that its recipient is not there; a feedback loop
 complains; mail that an alias sends on leaves with a sender of ours, and the next server's bounce finds its way.
 """
+import glob
 import os
+import re
 import smtplib
 import subprocess
 import tempfile
@@ -228,6 +230,67 @@ def a_storm_of_forged_bounces_changes_nothing():
         sink.close()
 
 
+def shapes():
+    """The reports of tests/reports: name, what is expected of each recipient, the message."""
+    original = ("Return-Path: <ann@here.example>\nReceived: from pc (pc.here.example [192.0.2.7])\n\tby mx.here.example\n"
+                "Date: Thu, 26 Nov 2026 22:05:56 +0000\nFrom: Ann <ann@here.example>\nTo: Bob <bob@there.example>\n"
+                "Subject: Plans\nMessage-ID: <1.kept@here.example>\n")
+    for path in sorted(glob.glob(os.path.join(HERE, "..", "reports", "*.txt"))):
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as f:
+            text = f.read()
+        for shape in re.split(r"^=== ", text, flags=re.M)[1:]:
+            head, message = shape.split("\n---\n", 1)
+            lines = head.split("\n")
+            expected = [line.split()[1:] for line in lines if line.startswith("rcpt ")]
+            message = message.replace("%original%\n", original + "\nHello.\n").replace("%headers%\n", original)
+            yield lines[0], [(words[0], words[3]) for words in expected if "@" in words[3]], message
+
+
+def shapes_are_tied_to_their_messages():
+    """Each shape comes back to the address of a message that went to its recipients and to one more."""
+    sink = Sink(host=ADDRESS)
+    server = Outpost(BINARY, setup=["--trust", "127.0.0.1/32", "--relay", f"smtp://{ADDRESS}:{sink.port}?tls=off"])
+    server.append_config(f"bounces {{ return_path domain; domain {BOUNCES}; }}")
+    server.start()
+    kinds = {"failed": "bounced_later", "delayed": "delayed"}
+    sent = {}
+    try:
+        all_shapes = [shape for shape in shapes() if all(address.isascii() for _, address in shape[1])]
+        for number, (name, expected, _) in enumerate(all_shapes):
+            recipients = sorted({address.lower() for _, address in expected} | {"bob@there.example", f"zed{number}@there.example"})
+            send(server, "ann@here.example", recipients, text_to(recipients[0], subject=f"{number}"))
+        wait_for(lambda: len(sink.messages) >= len(all_shapes), 60, "all mails at the sink", 0.3)
+        for message in sink.messages:
+            number = int(re.search(rb"^Subject: (\d+)", message.data, re.M).group(1))
+            sent[number] = message.sender.split("<", 1)[1].split(">", 1)[0]
+        with smtplib.SMTP("127.0.0.1", server.ports["smtp"], timeout=60, source_address=("127.0.15.2", 0)) as client:
+            for number, (name, expected, text) in enumerate(all_shapes):
+                body = text.encode("utf-8", "surrogateescape").replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+                client.sendmail("", [sent[number]], body)
+        server.wait_empty(60)
+        by_message = {}
+        for row in server.rows("trace", "search", "--max", "50000"):
+            if row["kind"] in kinds.values():
+                by_message.setdefault(row["message"], set()).add((row["kind"], row["recipient"].lower()))
+        # The message of each number: the one that was delivered to its zed.
+        of_number = {int(re.match(r"zed(\d+)@", row["recipient"]).group(1)): row["message"]
+                     for row in server.rows("trace", "search", "--kind", "delivered", "--max", "50000")
+                     if row["recipient"].startswith("zed")}
+        found, total, wrong, missed = 0, 0, [], []
+        for number, (name, expected, _) in enumerate(all_shapes):
+            want = {(kinds[action], address.lower()) for action, address in expected if action in kinds}
+            have = by_message.get(of_number[number], set())
+            total += len(want)
+            found += len(want & have)
+            missed += [(name, one) for one in want - have]
+            wrong += [(name, one) for one in have - want]
+        print(f"   {len(all_shapes)} shapes: {found} of {total} recipients found, {len(wrong)} wrongly", *missed, sep="\n   ")
+        assert len(all_shapes) >= 200 and found >= 0.95 * total and not wrong, wrong
+    finally:
+        server.close()
+        sink.close()
+
+
 def run(cases, binary):
     global BINARY
     BINARY = os.path.abspath(binary)
@@ -235,4 +298,5 @@ def run(cases, binary):
         cases.run(f"{name} takes first and bounces later: an event of the recipient", bounces_later, name)
         cases.run(f"srs: {name}'s later bounce finds the stranger whose mail an alias sent on", srs_finds_its_way_back, name)
     cases.run("return: a complaint is tied to its message by the sender inside", complaints_are_tied)
+    cases.run("return: reports of all shapes are tied to message and recipient", shapes_are_tied_to_their_messages)
     cases.run("return: a storm of forged bounces changes nothing", a_storm_of_forged_bounces_changes_nothing)
