@@ -130,14 +130,7 @@ queue_new(const struct queue_options *options, struct queue **queue, struct why 
         free(made);
         return e;
     }
-    e = sts_cache_open(options->sts_path, &made->sts, why);
-    if (e) {
-        standing_free(made->standing);
-        tls_context_unref(made->tls_context);
-        shaping_unref(shaping);
-        free(made);
-        return e;
-    }
+    made->sts = sts_cache_new(options->sts_path);
     made->shaping = shaping;
     must(pthread_mutex_init(&made->lock, NULL) == 0);
     random_bytes(&made->seed, sizeof(made->seed));
@@ -768,13 +761,10 @@ enum err
 queue_start(struct queue *queue, struct spool *spool, struct why *why)
 {
     unsigned count = MIN(runtime_loop_count(), (unsigned)QUEUE_LOOPS_MAX);
-    enum err e;
 
     if (queue->loop_count > 0)
         return err_why(why, ERR_EXISTS, "the queue runs already");
-    e = sts_cache_load(queue->sts, clock_now(), why);
-    if (e)
-        return e;
+    sts_cache_load(queue->sts, clock_now());
     queue->spool = spool;
     for (unsigned i = 0; i < count; i++) {
         queue->loops[i].queue = queue;

@@ -374,7 +374,7 @@ secure_is_enough(const struct secure_outcome *proved, const struct secure_plan *
 {
     if (plan->refused || !str_eq_nocase(str_from(proved->host), plan->host))
         return false;
-    switch (plan->demand) {
+    switch (plan->enforced) {
     case SECURE_PLAIN:
         return true;
     case SECURE_MAY: /* Clear text for a rule's sake is not for others. */
@@ -382,7 +382,7 @@ secure_is_enough(const struct secure_outcome *proved, const struct secure_plan *
     case SECURE_TLS:
         return proved->has_tls;
     case SECURE_NAME:
-        return proved->named || (plan->observed && proved->has_tls);
+        return proved->named;
     case SECURE_TLSA:
         return proved->by_dane && (!proved->by_anchor || is_domain(proved, plan));
     }

@@ -124,6 +124,11 @@ a_connection_serves_plans_that_demand_no_more_than_it_proved(void)
     CHECK(will_do(named, SECURE_TLS) && will_do(named, SECURE_NAME) &&
           !will_do(named, SECURE_TLSA));
     CHECK(will_do(dane, SECURE_TLSA) && !will_do(dane, SECURE_NAME));
+    /* What is only observed asks for nothing. */
+    CHECK(secure_is_enough(&clear, &(struct secure_plan){ .demand = SECURE_NAME,
+                                                          .enforced = SECURE_MAY,
+                                                          .observed = true,
+                                                          .host = S("mx.far.example") }));
     /* What was sent in the clear for a rule's sake. */
     clear.demand = SECURE_PLAIN;
     CHECK(!will_do(clear, SECURE_MAY) && will_do(clear, SECURE_PLAIN));

@@ -520,31 +520,37 @@ take_row(void *arg, const struct sts_row *row)
     arena_done(&arena);
 }
 
-enum err
-sts_cache_open(const char *path, struct sts_cache **cache, struct why *why)
+/* Mail is worth more than a cache: without its file it begins with nothing. */
+static void
+give_up_file(struct sts_cache *cache, const char *what)
+{
+    log_warning("the MTA-STS policies of other domains are kept in memory only: %s", what);
+    db_close(take(cache->db));
+}
+
+struct sts_cache *
+sts_cache_new(const char *path)
 {
     struct sts_cache *made = calloc(1, sizeof(*made));
-    enum err e = OK;
+    struct why why = {};
 
     must(made);
     must(pthread_mutex_init(&made->lock, NULL) == 0);
     map_init(&made->by_domain, 0);
     list_init(&made->with);
     list_init(&made->without);
-    if (path)
-        e = sts_store_open(path, &made->db, why);
-    if (e) {
-        sts_cache_free(made);
-        return e;
-    }
-    *cache = made;
-    return OK;
+    if (path && sts_store_open(path, &made->db, &why))
+        give_up_file(made, why.text);
+    return made;
 }
 
-enum err
-sts_cache_load(struct sts_cache *cache, instant now, struct why *why)
+void
+sts_cache_load(struct sts_cache *cache, instant now)
 {
-    return cache->db ? sts_store_read(cache->db, now, STS_POLICIES_MAX, take_row, cache, why) : OK;
+    struct why why = {};
+
+    if (cache->db && sts_store_read(cache->db, now, STS_POLICIES_MAX, take_row, cache, &why))
+        give_up_file(cache, why.text);
 }
 
 void

@@ -40,10 +40,11 @@ struct sts_known {
     bool is_stale;            /* Somebody should call sts_cache_refresh(). */
 };
 
-/* Policies are kept in the file PATH (NULL: in memory only).  Blocks the thread. */
-enum err sts_cache_open(const char *path, struct sts_cache **cache, struct why *why);
+/* Policies are kept in the file PATH; NULL, or one that cannot be used, which the log says: in
+ * memory only.  Blocks the thread. */
+struct sts_cache *sts_cache_new(const char *path);
 /* Reads the policies of the file that are valid at NOW. */
-WAITS enum err sts_cache_load(struct sts_cache *cache, instant now, struct why *why);
+WAITS void sts_cache_load(struct sts_cache *cache, instant now);
 void sts_cache_free(struct sts_cache *cache); /* NULL is fine. */
 
 /* DOMAIN in A-labels, lower case.  Does not wait for a domain that is known.  ERR_CANCELLED,

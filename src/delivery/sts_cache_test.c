@@ -92,7 +92,7 @@ host_init(struct host *host, const char *name)
     CHECK(tls_server_new(host->cert.cert_file, host->cert.key_file, &host->server, &why) == OK);
     host->ways = (struct sts_ways){ .dns_timeout = SECONDS(10), .timeout = SECONDS(20) };
     CHECK(tls_client_new(host->cert.cert_file, &host->ways.tls_context, &why) == OK);
-    CHECK(sts_cache_open(NULL, &host->cache, &why) == OK);
+    host->cache = sts_cache_new(NULL);
     arena_init(&host->arena, 8 << 20);
     set_records("v=STSv1; id=1;", NULL);
     open_host(host);
@@ -415,11 +415,9 @@ an_operator_sees_policies_and_may_forget_them(void)
 static struct sts_cache *
 open_file(const char *path, instant now)
 {
-    struct sts_cache *cache = NULL;
-    struct why why = {};
+    struct sts_cache *cache = sts_cache_new(path);
 
-    CHECK(sts_cache_open(path, &cache, &why) == OK);
-    CHECK(sts_cache_load(cache, now, &why) == OK);
+    sts_cache_load(cache, now);
     return cache;
 }
 
@@ -451,6 +449,31 @@ restart(void *arg)
     CHECK(!sts_cache_look(host->cache, &host->arena, S("far.example"), &host->known));
     host_done(host);
     temp_dir_remove(&dir);
+}
+
+static void
+lose_file(void *arg)
+{
+    struct host *host = arg;
+    struct temp_dir dir;
+    FILE *file;
+
+    temp_dir_make(&dir);
+    file = fopen(temp_dir_file(&dir, "sts.db"), "w");
+    CHECK(file && fputs("this is no database, and long enough to be taken for one", file) >= 0);
+    CHECK(fclose(file) == 0);
+    host_init(host, "mta-sts.far.example");
+    sts_cache_free(host->cache);
+    host->cache = open_file(temp_dir_file(&dir, "sts.db"), clock_now());
+    CHECK(find(host)->has_policy);
+    host_done(host);
+    temp_dir_remove(&dir);
+}
+
+static void
+a_broken_file_keeps_nobody_from_sending(void)
+{
+    run_with_host(lose_file);
 }
 
 static void
@@ -600,6 +623,7 @@ main(void)
     RUN(a_policy_host_must_prove_its_name);
     RUN(an_operator_sees_policies_and_may_forget_them);
     RUN(a_restart_keeps_policies_until_they_end);
+    RUN(a_broken_file_keeps_nobody_from_sending);
     RUN(policies_have_ceilings_by_number_and_by_size);
     RUN(the_file_keeps_the_latest_policies);
     RUN(domains_without_a_policy_drive_out_each_other_alone);

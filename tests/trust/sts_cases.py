@@ -10,7 +10,7 @@ from parts import Certificates, Knot, SHAPES, SignedZone
 from receivers import Page, PolicyHost, Postfix, issue
 
 BINARY = None
-OPEN, SIGNED = "open.example", "safe.example"
+OPEN, SIGNED, BOGUS = "open.example", "safe.example", "bogus.example"
 WEB = "127.0.10.100"
 # What each face of Postfix shows, and at which address.
 FACES = {"good": "127.0.10.1", "expired": "127.0.10.2", "selfsigned": "127.0.10.3", "wrongname": "127.0.10.4",
@@ -28,7 +28,10 @@ class World:
         with contextlib.ExitStack() as stack:
             self.certificates = stack.enter_context(contextlib.closing(Certificates()))
             for face in ("good", "spare", "expired"):
-                issue(self.certificates, face, f"{face}.{OPEN}", f"{face}.{SIGNED}", expired=face == "expired")
+                issue(self.certificates, face, f"{face}.{OPEN}", f"{face}.{SIGNED}", f"h-anchor.{SIGNED}", expired=face == "expired")
+            # DANE-TA wants the authority in the handshake.
+            with open(self.certificates.path("good.pem"), "a") as chain, open(self.certificates.path("ca.pem")) as ca:
+                chain.write(ca.read())
             issue(self.certificates, "selfsigned", f"selfsigned.{OPEN}", f"selfsigned.{SIGNED}", by_ca=False)
             issue(self.certificates, "wrongname", "somebody.else.example")
             issue(self.certificates, "web", f"mta-sts.{OPEN}", f"*.{OPEN}", *(f"mta-sts.{name}.{zone}" for name in NAMES for zone in (OPEN, SIGNED)))
@@ -40,9 +43,11 @@ class World:
             hosts = "".join(f"{face} A {address}\n" for face, address in FACES.items())
             self.zone = stack.enter_context(contextlib.closing(Knot(OPEN, hosts + open_records)))
             self.signed = stack.enter_context(contextlib.closing(SignedZone(SIGNED, hosts + signed_records(self))))
+            self.bogus = stack.enter_context(contextlib.closing(SignedZone(BOGUS, "d MX 10 good\ngood A 127.0.10.1\n")))
+            lie = self.bogus.anchor[:-8] + ("00000000" if not self.bogus.anchor.endswith("00000000") else "11111111")
             self.server = stack.enter_context(contextlib.closing(Outpost(BINARY, setup=["--trust", "127.0.0.0/8"])))
             self.server.append_config(
-                f'dns {{ stub "{OPEN}" 127.0.0.1:{self.zone.port}; stub "{SIGNED}" 127.0.0.1:{self.signed.port};'
+                f'dns {{ stub "{OPEN}" 127.0.0.1:{self.zone.port}; stub "{BOGUS}" 127.0.0.1:{self.bogus.port}; trust_anchor "{lie}"; stub "{SIGNED}" 127.0.0.1:{self.signed.port};'
                 f' trust_anchor "{self.signed.anchor}"; timeout 5s; }}\n'
                 f'tls {{ ca_file "{self.certificates.path("ca.pem")}"; }}\n'
                 f"delivery {{ smtp_port {self.port}; sts_timeout 2s; retry_min 1s; retry_max 2s; }}")
@@ -256,7 +261,6 @@ def dane_goes_first():
                                  ("plain", "clear", f"3 1 1 {wrong}"), ("anchor", "good", f"2 0 1 {ca}"),
                                  ("anchorname", "wrongname", f"2 0 1 {ca}"), ("unusable", "selfsigned", f"1 1 1 {wrong}")):
             text += f"h-{name} A {FACES[face]}\n_{world.port}._tcp.h-{name} TLSA {tlsa}\n{name} MX 10 h-{name}\n"
-        # A chain that shows the CA: for DANE-TA it must be in the handshake.
         text += f"_{world.port}._tcp.selfsigned TLSA 3 1 1 {own['selfsigned']}\n_{world.port}._tcp.good TLSA 3 1 1 {wrong}\n"
         text += f"_{world.port}._tcp.spare TLSA 1 1 1 {wrong}\n"
         text += domain("both", "selfsigned") + domain("bothwrong", "good") + domain("bothunusable", "spare")
@@ -266,7 +270,7 @@ def dane_goes_first():
         for name in ("both", "bothwrong", "bothunusable"):
             world.web.pages[f"mta-sts.{name}.{SIGNED}"] = Page(policy(f"*.{SIGNED}"))
         table = [("own", "dane", ""), ("old", "dane", ""), ("other", "dane", ""), ("mis", None, ""), ("plain", None, "STARTTLS"),
-                 ("anchorname", None, ""), ("unusable", "opportunistic", "none of them can be used"),
+                 ("anchor", "dane", "TLSA"), ("anchorname", None, ""), ("unusable", "opportunistic", "none of them can be used"),
                  # A certificate that no root vouches for but the records name: MTA-STS does not take that away, ...
                  ("both", "dane", "TLSA"),
                  # ... and does not heal what fails by DANE; where the records cannot be used, it has its say.
@@ -275,6 +279,9 @@ def dane_goes_first():
             world.send_to(name, SIGNED)
         for name, verify, words in table:
             world.expect(name, verify, words, SIGNED)
+        # Answers that fail their DNSSEC check are no answers.
+        world.send_to("d", BOGUS)
+        world.expect("d", None, "DNSSEC", BOGUS)
     finally:
         world.close()
 
