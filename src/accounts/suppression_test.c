@@ -468,7 +468,10 @@ what_cannot_be_an_entry_is_refused_and_nothing_of_its_batch_stays(void)
 {
     struct suppression_entry entries[2];
     struct suppression_stats stats;
+    char long_text[SUPPRESSION_LIST_MAX + 1];
     struct why why;
+
+    memset(long_text, 'a', sizeof(long_text));
 
     begin(&usual);
     entries[0] = entry_of("bob@there.example", "", SUPPRESSION_MANUAL);
@@ -477,11 +480,39 @@ what_cannot_be_an_entry_is_refused_and_nothing_of_its_batch_stays(void)
     CHECK(!binds("bob@there.example", LANE_PERSONAL));
     suppression_stats(list, &stats);
     CHECK(stats.entries == 0);
+    entries[1] = entry_of("eve@there.example", "", SUPPRESSION_MANUAL);
+    entries[1].list = (str){ long_text, SUPPRESSION_LIST_MAX + 1 };
+    CHECK(suppression_examine(&entries[1], &why) == ERR_SYNTAX);
+    entries[1].list = (str){ long_text, SUPPRESSION_LIST_MAX };
+    CHECK(suppression_examine(&entries[1], &why) == OK);
     entries[1] = entry_of("eve@there.example", "nowhere", SUPPRESSION_MANUAL);
     CHECK(suppression_examine(&entries[1], &why) == ERR_SYNTAX);
     entries[1].scope = S("");
     entries[1].expires = now - 1;
     CHECK(suppression_examine(&entries[1], &why) == ERR_SYNTAX);
+    end();
+}
+
+static void
+as_many_as_may_are_entered_at_once_and_a_long_note_is_cut(void)
+{
+    static struct suppression_entry entries[SUPPRESSION_AT_ONCE];
+    static char addresses[SUPPRESSION_AT_ONCE][32];
+    char note[SUPPRESSION_NOTE_MAX + 100];
+    const struct suppression_mail mail = mail_to("user999@there.example", LANE_PERSONAL);
+    struct suppression_entry entry;
+    bool found;
+
+    begin(&usual);
+    memset(note, 'n', sizeof(note));
+    for (unsigned i = 0; i < SUPPRESSION_AT_ONCE; i++) {
+        snprintf(addresses[i], sizeof(addresses[i]), "user%u@there.example", i);
+        entries[i] = entry_of(addresses[i], "", SUPPRESSION_MANUAL);
+        entries[i].note = (str){ note, sizeof(note) };
+    }
+    CHECK(suppression_add(list, entries, SUPPRESSION_AT_ONCE, NULL) == OK);
+    CHECK(suppression_check(list, &mail, now, &arena, &found, &entry) == OK && found);
+    CHECK(entry.note.len == SUPPRESSION_NOTE_MAX);
     end();
 }
 
@@ -609,6 +640,7 @@ main(void)
     RUN(words_choose_entries);
     RUN(what_is_removed_binds_no_more);
     RUN(what_cannot_be_an_entry_is_refused_and_nothing_of_its_batch_stays);
+    RUN(as_many_as_may_are_entered_at_once_and_a_long_note_is_cut);
     RUN(a_directory_of_an_older_version_is_opened);
     RUN(the_table_finds_all_that_is_in_it_and_forgets_what_leaves);
     RUN(nothing_leaves_the_table_while_somebody_adds);

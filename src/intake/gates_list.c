@@ -69,6 +69,7 @@ add_unsubscribe(struct intake *intake, const struct config_list *list)
                     STR_ARG(list->name));
     else
         add_links(&intake->fixed, list, buf_str(&token));
+    intake->has_links = token.len > 0;
     buf_done(&token);
 }
 

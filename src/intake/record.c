@@ -51,6 +51,14 @@ record_rejected(struct intake *intake, const char *stage, str recipient,
     events_record(intake->services->events, &event);
 }
 
+/* Bulk mail of ours that nobody can leave: RFC 8058, and the rules of the great providers. */
+static bool
+lacks_link(const struct intake *intake)
+{
+    return intake->envelope.lane == LANE_BULK && !intake->facts.list_unsubscribe.len &&
+           !intake->has_links && (intake_is_ours(intake) || intake->peer.door == DOOR_LOCAL);
+}
+
 void
 record_accepted(struct intake *intake)
 {
@@ -60,7 +68,7 @@ record_accepted(struct intake *intake)
         [TLS_OPTIONAL] = "; it may go without TLS (TLS-Required: No)",
     };
     const struct envelope *envelope = &intake->envelope;
-    char ip[IPADDR_TEXT_MAX], more[40], text[LANE_WHY_MAX + 80];
+    char ip[IPADDR_TEXT_MAX], more[40], text[LANE_WHY_MAX + 140];
     struct event event = {
         .kind = EVENT_ACCEPTED,
         .message = envelope->id,
@@ -70,7 +78,8 @@ record_accepted(struct intake *intake)
     };
 
     fill(intake, &event, ip);
-    snprintf(text, sizeof(text), "lane %s: %s%s", lane_name(envelope->lane), intake->lane_why,
+    snprintf(text, sizeof(text), "lane %s: %s%s%s", lane_name(envelope->lane), intake->lane_why,
+             lacks_link(intake) ? "; it has no List-Unsubscribe, which receivers want" : "",
              wishes[envelope->tls_wish]);
     event.text = str_from(text);
     event.next_try = envelope->release_at;

@@ -59,6 +59,7 @@ struct intake {
     struct buf fixed;          /* The header section as it will be stored. */
     char lane_why[LANE_WHY_MAX];
     struct draft *draft;
+    bool has_links;          /* To leave its list: we have added them. */
     str unsubscribe;         /* The token that the message brings; empty: none. */
     struct signing *signing; /* NULL: nobody signs. */
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* control_status.c: how the server is, and what it is told about itself. */
+#include "accounts/suppression.h"
 #include "accounts/account.h"
 #include "accounts/limits.h"
 #include "config/config.h"
@@ -111,12 +112,25 @@ put_spool(struct json_writer *writer, struct spool *spool)
     json_end_object(writer);
 }
 
+static void
+put_suppression(struct json_writer *writer, struct suppression *list)
+{
+    struct suppression_stats stats;
+
+    suppression_stats(list, &stats);
+    json_begin_object(writer, "suppression");
+    json_put_int(writer, "entries", (int64_t)stats.entries);
+    json_put_int(writer, "bytes", (int64_t)stats.bytes);
+    json_end_object(writer);
+}
+
 /* What happened since midnight UTC. */
 static void
 put_today(struct json_writer *writer, struct events *events)
 {
-    static const enum event_kind kinds[] = { EVENT_ACCEPTED, EVENT_REJECTED, EVENT_DELIVERED,
-                                             EVENT_DEFERRED, EVENT_BOUNCED,  EVENT_EXPIRED };
+    static const enum event_kind kinds[] = { EVENT_ACCEPTED,  EVENT_REJECTED, EVENT_DELIVERED,
+                                             EVENT_DEFERRED,  EVENT_BOUNCED,  EVENT_EXPIRED,
+                                             EVENT_SUPPRESSED };
     uint64_t counts[EVENT_KIND_COUNT];
 
     events_today(events, counts);
@@ -175,6 +189,7 @@ run_status(struct control_call *call)
         return control_failed(call, e);
     put_spool(writer, server_spool(server));
     put_today(writer, call->context->events);
+    put_suppression(writer, call->context->suppression);
     put_restricted(call, writer);
     if (dropped)
         json_put_int(writer, "events_dropped", (int64_t)dropped);
