@@ -244,6 +244,60 @@ a_key_record_has_its_say(void)
     }
 }
 
+/* A name with many records, of which the last is the key. */
+static enum err
+look_up_many(void *arg, struct arena *arena, str name, struct dns_answer *answer)
+{
+    size_t count = *(size_t *)arg;
+
+    CHECK_STR(name, "brisbane._domainkey.football.example.com");
+    *answer = (struct dns_answer){ .status = DNS_FOUND, .count = count };
+    answer->records = arena_new_array(arena, struct dns_record, count);
+    for (size_t i = 0; i < count; i++)
+        answer->records[i].data = i + 1 < count ? S("v=spf1 -all") : S(RFC_ED25519);
+    return OK;
+}
+
+static void
+of_many_key_records_the_first_that_serves_is_taken_up_to_a_ceiling(void)
+{
+    for (size_t count = 1; count <= DKIM_KEY_RECORDS_MAX + 1; count++) {
+        struct dkim_lookup lookup = { look_up_many, &count };
+        enum dkim_result result = DKIM_PENDING;
+        struct dkim_public key;
+        char why[DKIM_WHY_MAX];
+        struct arena arena;
+        arena_init(&arena, 1 << 20);
+        CHECK(dkim_public_ask(&lookup, &arena, S("football.example.com"), S("brisbane"),
+                              DKIM_ED25519_SHA256, &key, &result, why) == OK);
+        CHECK(result == (count <= DKIM_KEY_RECORDS_MAX ? DKIM_PENDING : DKIM_PERMERROR));
+        arena_done(&arena);
+    }
+}
+
+static void
+a_key_record_beyond_its_ceiling_is_not_read(void)
+{
+    struct dkim_public key;
+    char why[DKIM_WHY_MAX];
+    struct arena arena;
+    struct buf record;
+
+    arena_init(&arena, 1 << 20);
+    buf_init(&record, 2 * DKIM_KEY_RECORD_MAX);
+    buf_add(&record, S(RFC_ED25519 "; n="));
+    while (record.len < DKIM_KEY_RECORD_MAX)
+        buf_add(&record, S("n"));
+    CHECK(dkim_public_parse(buf_str(&record), DKIM_ED25519_SHA256, &arena, &key, why) ==
+          DKIM_PENDING);
+    buf_add(&record, S("n"));
+    CHECK(dkim_public_parse(buf_str(&record), DKIM_ED25519_SHA256, &arena, &key, why) ==
+          DKIM_PERMERROR);
+    CHECK_STR(str_from(why), "the key record is too long");
+    buf_done(&record);
+    arena_done(&arena);
+}
+
 static void
 a_strict_key_is_not_for_names_below_its_domain(void)
 {
@@ -404,6 +458,16 @@ what_strangers_size_has_a_ceiling(void)
     arena_done(&outcome.arena);
 
     buf_clear(&message);
+    buf_add(&message, S("DKIM-Signature: v=1; a=ed25519-sha256; d=a.example; s=s; h=from; "
+                        "bh=2jUSOH9NhtVGCQWNr9BrIAPreKQjO6Sn7XIkfJVOzv8=; b="));
+    for (size_t i = 0; i < DKIM_SIGNATURE_BYTES_MAX; i++)
+        buf_add(&message, S("AAAA"));
+    buf_add(&message, S("\r\nFrom: x\r\n\r\n"));
+    verify(buf_str(&message), NULL, 0, now, &outcome);
+    CHECK_STR(str_from(outcome.verify.checks[0].why), "the signature (b=) cannot be read");
+    arena_done(&outcome.arena);
+
+    buf_clear(&message);
     for (size_t i = 0; i <= DKIM_FIELDS_MAX; i++)
         buf_add(&message, S("A: b\r\n"));
     arena_init(&outcome.arena, 4 << 20);
@@ -445,6 +509,8 @@ main(void)
     RUN(the_message_of_the_rfc_passes);
     RUN(what_is_wrong_is_said);
     RUN(a_key_record_has_its_say);
+    RUN(of_many_key_records_the_first_that_serves_is_taken_up_to_a_ceiling);
+    RUN(a_key_record_beyond_its_ceiling_is_not_read);
     RUN(a_strict_key_is_not_for_names_below_its_domain);
     RUN(our_own_signatures_pass_in_all_forms);
     RUN(a_signature_is_not_among_the_fields_that_it_signs);
