@@ -22,6 +22,7 @@ import time
 import traceback
 
 PASSWORD = "correct horse battery"
+PEERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "peers")
 
 
 PORTS_GIVEN = set()
@@ -295,6 +296,41 @@ class Sink:
     def close(self):
         self.server.shutdown()
         self.server.server_close()
+
+
+class Peer:
+    """A mail server of Debian, unpacked by peers/NAME.sh; it relays everything to NEXT_PORT.  ENV: knobs of the script."""
+
+    def __init__(self, name, next_port, **env):
+        script = os.path.join(PEERS, name + ".sh")
+        if os.geteuid() != 0:
+            raise Cases.Skip("peers need root")
+        self.dir = tempfile.mkdtemp(prefix=f"peer-{name}-")
+        os.chmod(self.dir, 0o755)
+        self.port = free_port()
+        installed = subprocess.run([script, "install"], capture_output=True, text=True, timeout=300)
+        if installed.returncode:
+            raise Cases.Skip(f"{name} cannot be unpacked: {installed.stderr[-300:]}")
+        self.version = subprocess.run([script, "version"], capture_output=True, text=True).stdout.strip()
+        self.out = open(os.path.join(self.dir, "out"), "wb")
+        self.process = subprocess.Popen([script, "run"], stdout=self.out, stderr=self.out, start_new_session=True, env=dict(
+            os.environ, SMTP_PORT=str(self.port), SINK_PORT=str(next_port), STATE=self.dir, **env))
+        self.script = script
+        print(f"   {self.version}")
+        wait_port(self.port)
+
+    def flush(self):
+        subprocess.run([self.script, "flush"], env=dict(os.environ, STATE=self.dir), capture_output=True, timeout=60)
+
+    def close(self):
+        os.killpg(self.process.pid, 15)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, 9)
+            self.process.wait()
+        self.out.close()
+        subprocess.run(["rm", "-rf", "--one-file-system", self.dir])
 
 
 class Cases:

@@ -41,6 +41,24 @@ fail_json(int exit, const char *code, const char *cure, const char *message)
     buf_done(&line);
 }
 
+/* A message may quote a stranger: nothing in it steers the terminal. */
+static void
+say_harmless(const char *message)
+{
+    str rest = str_from(message), line;
+    struct buf text;
+
+    buf_init(&text, 8192);
+    buf_add(&text, S("outpost: "));
+    while (rest.len) {
+        (void)str_split(rest, '\n', &line, &rest);
+        output_add_harmless(&text, line);
+        buf_add_byte(&text, '\n');
+    }
+    fprintf(stderr, "%s", buf_cstr(&text));
+    buf_done(&text);
+}
+
 int
 call_fail(const struct call *call, int exit, const char *code, const char *cure, const char *format,
           ...)
@@ -56,12 +74,7 @@ call_fail(const struct call *call, int exit, const char *code, const char *cure,
         fail_json(exit, code, cure, message);
         return exit;
     }
-    /* A message may quote a stranger: nothing in it steers the terminal. */
-    for (char *c = message; *c; c++) {
-        if (((unsigned char)*c < 0x20 && *c != '\n') || *c == 0x7f)
-            *c = '?';
-    }
-    fprintf(stderr, "outpost: %s\n", message);
+    say_harmless(message);
     if (cure && cure[0])
         fprintf(stderr, "  %s\n", cure);
     return exit;
@@ -75,6 +88,18 @@ call_config_path(const struct call *call)
     if (!path)
         path = getenv("OUTPOST_CONFIG");
     return path && path[0] ? path : "/etc/outpost/outpost.conf";
+}
+
+bool
+call_has_good_config(struct call *call)
+{
+    struct config_problems problems = { 0 };
+    struct config *config = NULL;
+
+    if (!call->config && !config_load(call_config_path(call), &config, &problems))
+        call->config = config;
+    config_problems_done(&problems);
+    return call->config != NULL;
 }
 
 int
@@ -130,8 +155,7 @@ call_need_reason(struct call *call)
     }
     text = str_trim(str_from(line));
     if (text.len == 0 || !arena_copy(&call->arena, text, &text))
-        return call_fail(call, EXIT_USAGE, "no_reason",
-                         "add --reason TEXT, or set OUTPOST_REASON",
+        return call_fail(call, EXIT_USAGE, "no_reason", "add --reason TEXT, or set OUTPOST_REASON",
                          "a reason is needed, for the record");
     call->reason = text.ptr;
     return EXIT_OK;

@@ -113,6 +113,8 @@ const char *call_config_path(const struct call *call);
 /* Loads it into call->config; on failure says everything that is wrong and returns EXIT_CONFIG or
  * another code, otherwise 0. */
 int call_config(struct call *call);
+/* The same without a word. */
+bool call_has_good_config(struct call *call);
 
 /* Says what is wrong and what to do about it, on stderr, as text or JSON; returns EXIT, so that a failure is one
  * line: return call_fail(call, EXIT_UNAVAILABLE, "daemon_unreachable", "is it running?", "cannot reach ..."); */

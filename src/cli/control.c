@@ -199,31 +199,59 @@ connect_server(const struct config *config, const char *path, struct stream **st
     }
 }
 
-WAITS int
-control_ask(struct call *call, const char *command, str args,
-            void (*row)(void *arg, const struct json *row), void *arg, const struct json **final)
+/* outpost.conf has become wrong while the server runs: it is reached all the same, by the data
+ * directory that the file names.  False when there is none. */
+WAITS static bool
+reach_by_name(struct call *call, struct stream **stream)
 {
-    struct answer answer = { .call = call, .row = row, .arg = arg, .final = final };
-    struct stream *stream = NULL;
+    char dir[400], path[512];
+    struct why why = { "" };
+
+    if (!config_find_data_dir(call_config_path(call), dir, sizeof(dir)))
+        return false;
+    snprintf(path, sizeof(path), "%s/control.sock", dir);
+    if (stream_connect_unix(path, deadline_in(SECONDS(10)), stream, &why))
+        return false;
+    fprintf(stderr,
+            "outpost: %s is not right at present (outpost config check); the running server has "
+            "the one from before\n",
+            call_config_path(call));
+    return true;
+}
+
+/* By a configuration that is right; STREAM stays NULL where no server answers. */
+WAITS static int
+reach(struct call *call, const char *command, struct stream **stream)
+{
     struct why why = { "" };
     char path[512] = "";
-    struct buf line;
-    enum err e;
     int exit = call_config(call);
 
     if (exit)
         return exit;
     if (!config_data_path(call->config, path, sizeof(path), "control.sock"))
         return cannot_reach(call, "control.sock", "the path is too long");
+    if (!connect_server(call->config, path, stream, &why) || offline_knows(command))
+        return EXIT_OK;
+    return cannot_reach(call, path, why.text[0] ? why.text : "no answer");
+}
+
+WAITS int
+control_ask(struct call *call, const char *command, str args,
+            void (*row)(void *arg, const struct json *row), void *arg, const struct json **final)
+{
+    struct answer answer = { .call = call, .row = row, .arg = arg, .final = final };
+    struct stream *stream = NULL;
+    struct buf line;
+    int exit = EXIT_OK;
+
+    if (call_has_good_config(call) || !reach_by_name(call, &stream))
+        exit = reach(call, command, &stream);
+    if (exit)
+        return exit;
     buf_init(&line, ANSWER_LINE_MAX);
     write_request(&line, command, args);
-    e = connect_server(call->config, path, &stream, &why);
-    if (!e)
-        exit = ask_stream(&answer, stream, &line, command);
-    else if (offline_knows(command))
-        exit = ask_ourselves(&answer, &line);
-    else
-        exit = cannot_reach(call, path, why.text[0] ? why.text : err_name(e));
+    exit = stream ? ask_stream(&answer, stream, &line, command) : ask_ourselves(&answer, &line);
     stream_close(stream);
     buf_done(&line);
     return exit;

@@ -115,9 +115,8 @@ print_json(struct output *out, const char *schema, const struct json *object)
     buf_done(&line);
 }
 
-/* Nothing that a terminal would obey: no C0, no DEL, no C1, no broken UTF-8. */
-static void
-add_harmless(struct buf *buf, str text)
+void
+output_add_harmless(struct buf *buf, str text)
 {
     bool is_utf8 = str_is_utf8(text);
 
@@ -203,7 +202,7 @@ add_list(struct buf *buf, const struct json *list)
     for (const struct json *item = list->first; item; item = item->next) {
         if (item != list->first)
             buf_add(buf, S(", "));
-        add_harmless(buf, item->text);
+        output_add_harmless(buf, item->text);
     }
 }
 
@@ -219,7 +218,7 @@ add_plain(struct buf *buf, const struct json *value)
         break;
     case JSON_NUMBER:
     case JSON_TEXT:
-        add_harmless(buf, value->text);
+        output_add_harmless(buf, value->text);
         break;
     default:
         add_list(buf, value);
@@ -663,7 +662,9 @@ output_document_text(struct output *out, const char *schema, const struct column
 void
 output_progress(struct output *out, uint64_t done, uint64_t total)
 {
-    enum { BAR = 20 };
+    enum {
+        BAR = 20
+    };
     unsigned filled = total ? (unsigned)(done * BAR / total) : 0;
 
     if (out->quiet || !isatty(STDERR_FILENO) || (total == 0 && !out->progressing))
@@ -682,10 +683,12 @@ output_progress(struct output *out, uint64_t done, uint64_t total)
 static void
 put_safely(FILE *file, str text)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
-        fputc(c < 0x20 || c == 0x7f ? '?' : c, file);
-    }
+    struct buf safe;
+
+    buf_init(&safe, text.len + 1);
+    output_add_harmless(&safe, text);
+    fwrite(safe.data, 1, safe.len, file);
+    buf_done(&safe);
 }
 
 void

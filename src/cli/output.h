@@ -79,6 +79,9 @@ void output_progress(struct output *out, uint64_t done, uint64_t total);
  * mark. */
 void output_paragraph(struct output *out, unsigned indent, bool wraps, str text);
 
+/* TEXT as nothing that a terminal would obey: no C0, no DEL, no C1, no broken UTF-8. */
+void output_add_harmless(struct buf *buf, str text);
+
 /* A line for people; nothing with --quiet or for programs. */
 void output_line(struct output *out, const char *format, ...) PRINTF_LIKE(2, 3);
 

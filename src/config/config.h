@@ -416,6 +416,9 @@ void config_problems_done(struct config_problems *problems);
  * the file cannot be read, ERR_SYNTAX when it says something wrong.  The reference is the caller's.
  */
 enum err config_load(const char *path, struct config **config, struct config_problems *problems);
+/* The data directory that a file names, though it be wrong elsewhere: by it a client finds the server
+ * that runs since the file was right.  False when the file cannot be read or the name does not fit. */
+bool config_find_data_dir(const char *path, char *dir, size_t size);
 /* The same from TEXT, as if it stood in a file named PATH. */
 enum err config_parse(str text, const char *path, struct config **config,
                       struct config_problems *problems);

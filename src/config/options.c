@@ -120,7 +120,7 @@ static const struct option_choice dkim_forms[] = {
 
 const struct option options[] = {
     SERVER(hostname, HOSTNAME, "", RESTART, 0, 0, NULL, "The name of this server in greetings and Received fields; the system's name when not set."),
-    SERVER(data_dir, PATH, "/var/lib/outpost", RESTART, 0, 0, NULL, "Where spool, mailboxes, directory and control socket live."),
+    SERVER(data_dir, PATH, DATA_DIR_STANDARD, RESTART, 0, 0, NULL, "Where spool, mailboxes, directory and control socket live."),
     SERVER(user, TEXT, "outpost", RESTART, 0, 0, NULL, "The system account to which the server changes when started as root."),
     SERVER(postmaster, ADDRESS, "", LIVE, 0, 0, NULL, "Who is named in bounces; postmaster@hostname when not set."),
     SERVER(program_user, TEXT, "nobody", RESTART, 0, 0, NULL, "The system account whose rights the programs of pipe: routes get when the server is started as root."),

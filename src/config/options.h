@@ -5,6 +5,9 @@
 #include "base/base.h"
 #include "base/str.h"
 
+/* server.data_dir, where nothing else is named. */
+#define DATA_DIR_STANDARD "/var/lib/outpost"
+
 enum option_type {
     OPTION_BOOL,
     OPTION_INTEGER,  /* unsigned */

@@ -272,8 +272,8 @@ open_place(struct parser *p, const struct token *name, str label)
             : id == SECTION_DKIM_POLICY
                 ? (void *)config_add_dkim_policy(p->config, label, name->line)
             : id == SECTION_DNS_UPDATE ? (void *)config_add_dns_update(p->config, label, name->line)
-            : id == SECTION_LIST  ? (void *)config_add_list(p->config, label, name->line)
-                                  : (void *)config_add_source(p->config, label, name->line);
+            : id == SECTION_LIST       ? (void *)config_add_list(p->config, label, name->line)
+                                       : (void *)config_add_source(p->config, label, name->line);
     p->seen = arena_new_array(&p->config->body->arena, unsigned, option_count);
     if (!place || !p->seen)
         problem_addf(p->problems, name->line, name->column, "make it smaller",
@@ -420,4 +420,56 @@ config_load(const char *path, struct config **config, struct config_problems *pr
         e = config_parse(buf_str(&text), path, config, problems);
     buf_done(&text);
     return e;
+}
+
+/* The value of "data_dir VALUE;" within server { }, as its words stand. */
+static str
+data_dir_of(str text, struct arena *arena)
+{
+    struct token token, name = {}, section = {};
+    struct lexer lexer;
+    unsigned depth = 0;
+
+    lexer_init(&lexer, arena, text);
+    for (lexer_next(&lexer, &token); token.kind != TOKEN_END; lexer_next(&lexer, &token)) {
+        if (token.kind == TOKEN_OPEN && depth++ == 0)
+            section = name;
+        else if (token.kind == TOKEN_CLOSE && depth)
+            depth--;
+        if (token.kind == TOKEN_WORD && name.kind == TOKEN_WORD && depth == 1 &&
+            str_eq(name.text, S("data_dir")) && str_eq(section.text, S("server")))
+            return token.text;
+        name = token;
+    }
+    return S("");
+}
+
+bool
+config_find_data_dir(const char *path, char *dir, size_t size)
+{
+    struct config_problems problems = { 0 };
+    struct arena arena;
+    struct buf text;
+    bool ok;
+
+    buf_init(&text, FILE_SIZE_MAX);
+    arena_init(&arena, FILE_SIZE_MAX);
+    ok = !read_file(path, &text, &problems);
+    if (ok) {
+        ssize_t slash = str_find_last(str_from(path), '/');
+        str found = data_dir_of(buf_str(&text), &arena);
+        int length;
+
+        if (found.len == 0)
+            found = S(DATA_DIR_STANDARD);
+        if (found.ptr[0] == '/' || slash <= 0)
+            slash = 0;
+        length = snprintf(dir, size, "%.*s%s%.*s", (int)slash, path, slash ? "/" : "",
+                          STR_ARG(found));
+        ok = length > 0 && (size_t)length < size && str_find(found, '\0') < 0;
+    }
+    config_problems_done(&problems);
+    arena_done(&arena);
+    buf_done(&text);
+    return ok;
 }

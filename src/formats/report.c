@@ -288,6 +288,52 @@ read_words(const struct report_parts *parts, struct arena *arena, struct report 
     return OK;
 }
 
+static bool
+lacks_words(const struct report *report)
+{
+    for (const struct report_recipient *r = report->recipients; r; r = r->next)
+        if (!r->code && !r->text.len && r->action != REPORT_DELIVERED)
+            return true;
+    return false;
+}
+
+/* What WORDS say of the same recipient, where the fields are silent. */
+static void
+learn_words(struct report_recipient *r, const struct report_recipient *words)
+{
+    for (; words; words = words->next) {
+        if (!str_eq_nocase(words->final, r->final) && !str_eq_nocase(words->final, r->original))
+            continue;
+        r->code = words->code;
+        r->text = words->text;
+        if (!r->remote.len)
+            r->remote = words->remote;
+        if (words->status.len && (!r->status.len || (str_eq(str_skip(r->status, 1), S(".0.0")) &&
+                                                     words->status.ptr[0] == r->status.ptr[0])))
+            r->status = words->status;
+        return;
+    }
+}
+
+/* Fields without a diagnostic, as OpenSMTPD writes them: people are told the reason all the same.
+ */
+static enum err
+complete_from_words(const struct report_parts *parts, struct arena *arena, struct report *report)
+{
+    struct report words = { .subject = report->subject, .from = report->from, .to = report->to };
+    enum err e;
+
+    if (!lacks_words(report))
+        return OK;
+    e = read_words(parts, arena, &words);
+    if (e)
+        return e;
+    for (struct report_recipient *r = report->recipients; r; r = r->next)
+        if (!r->code && !r->text.len)
+            learn_words(r, words.recipients);
+    return OK;
+}
+
 /* Answers of programs that are no reports. */
 
 static bool
@@ -351,8 +397,9 @@ classify(const struct report_parts *parts, struct arena *arena, struct report *r
 
     if (may_have_fields(parts, report))
         e = read_fields(parts, arena, report);
-    if (!e && !report->recipients && report->form != REPORT_FORM_ARF)
-        e = read_words(parts, arena, report);
+    if (!e && report->form != REPORT_FORM_ARF)
+        e = report->recipients ? complete_from_words(parts, arena, report)
+                               : read_words(parts, arena, report);
     if (e)
         return e;
     if (report->form == REPORT_FORM_ARF)
