@@ -226,6 +226,10 @@ finish_route(struct config *config, size_t i, struct config_problems *problems)
                          "give each its own name, and say domain or sender in the block",
                          "there are two blocks route %.*s", STR_ARG(str_head(route->name, 60)));
     }
+    if (route->size_under && route->size_over >= route->size_under)
+        problem_addf(problems, line, 1, "let size_over be less than size_under",
+                     "no mail is of the size that route %.*s wants",
+                     STR_ARG(str_head(route->name, 60)));
     if (route->to.kind == RELAY_NONE) {
         problem_addf(problems, line, 1, "add to smtp://HOST; or another next hop",
                      "route %.*s does not say where its mail goes",

@@ -7,6 +7,7 @@
 #include "runtime/tls.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -130,6 +131,37 @@ check_pair(const struct config *config, struct config_problems *problems)
         tls_context_unref(context);
 }
 
+/* A source that changes nothing beside having no block. */
+static void
+check_source(const struct config *config, const struct config_source *source,
+             struct config_problems *problems)
+{
+    if (!source->address.count && !source->socks5.count && !source->proxy.count &&
+        source->weight == 1 && !source->connections_max && !source->messages_per_minute &&
+        !source->messages_per_hour && !source->messages_per_day &&
+        str_eq(source->helo_name, config->delivery.helo_name))
+        problem_addf(problems, 0, 0, "add address ADDRESS; or a proxy, or take the block away",
+                     "source %.*s is empty: it sends as if it were not there",
+                     STR_ARG(str_head(source->name, 60)));
+}
+
+/* "pipe:/PROGRAM ARGUMENTS" */
+static void
+check_program(const struct relay_target *target, str route, struct config_problems *problems)
+{
+    char path[1024];
+    str program, arguments;
+
+    if (target->kind != RELAY_PIPE)
+        return;
+    (void)str_split(target->path, ' ', &program, &arguments);
+    snprintf(path, sizeof(path), "%.*s", STR_ARG(program));
+    if (access(path, X_OK))
+        problem_addf(problems, 0, 0, "install the program, or correct its path",
+                     "the program of route %.*s, %.*s, cannot be run: %s", STR_ARG(route),
+                     STR_ARG(str_head(program, 150)), strerror(errno));
+}
+
 void
 config_check_files(const struct config *config, struct config_problems *problems)
 {
@@ -140,10 +172,15 @@ config_check_files(const struct config *config, struct config_problems *problems
     check_file(config->dns.trust_anchor_file, "the trust anchor", problems);
     check_file(config->dns.hosts_file, "the hosts file", problems);
     check_file(config->relay.password_file, "the password of relay", problems);
-    for (size_t i = 0; i < config->route_count; i++)
+    check_program(&config->relay.to, S("relay"), problems);
+    for (size_t i = 0; i < config->route_count; i++) {
         check_file(config->routes[i].password_file, "the password of a route", problems);
-    for (size_t i = 0; i < config->source_count; i++)
+        check_program(&config->routes[i].to, str_head(config->routes[i].name, 60), problems);
+    }
+    for (size_t i = 0; i < config->source_count; i++) {
         check_file(config->sources[i].password_file, "the password of a source", problems);
+        check_source(config, &config->sources[i], problems);
+    }
     for (size_t i = 0; i < config->dns_update_count; i++)
         check_file(config->dns_updates[i].key_file, "the key of a dns_update", problems);
     check_file(config->server.data_dir, "the data directory", problems);

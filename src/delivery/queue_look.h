@@ -75,6 +75,8 @@ WAITS void queue_share_core(size_t count);
 
 /* "421 4.7.28 Too much" begins with a code and an enhanced code, or has none of them. */
 void queue_split_answer(str text, uint16_t *code, str *enhanced);
+/* The same; what follows them. */
+str queue_take_answer(str text, uint16_t *code, str *enhanced);
 
 /* standing_sweep.c.  What is ready and concerned by the new rule ID, if it holds or suspends,
  * leaves its turn. */

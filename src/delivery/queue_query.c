@@ -272,22 +272,49 @@ number_matches(int64_t number, const struct queue_term *term)
     return false;
 }
 
+/* What keeps a recipient back: the last answer that it got itself, or, where it got none, what its
+ * site said to others before it was tried. */
+struct said {
+    uint16_t code;
+    str enhanced;
+    str text;
+};
+
+static struct said
+said_to(const struct message_view *view, uint32_t index)
+{
+    const struct recipient_progress *progress = &view->progress.recipients[index];
+    struct said said = { progress->code, progress->enhanced, progress->text };
+
+    if (said.code == 0 && said.text.len == 0 && view->rows[index].state != ROW_DONE)
+        said.text = queue_take_answer(view->rows[index].reason, &said.code, &said.enhanced);
+    return said;
+}
+
 static bool
-cluster_matches(const struct recipient_progress *progress, const struct queue_term *term)
+cluster_matches(const struct said *said, const struct queue_term *term)
 {
     str code, enhanced;
     uint64_t number;
 
-    if (progress->code == 0 && progress->text.len == 0)
+    if (said->code == 0 && said->text.len == 0)
         return false;
     if (term->number >= 0)
-        return cluster_id(progress->code, progress->enhanced, progress->text) ==
-               (uint32_t)term->number;
+        return cluster_id(said->code, said->enhanced, said->text) == (uint32_t)term->number;
     if (!str_split(term->text, '-', &code, &enhanced))
-        return str_to_u64(term->text, &number) ? progress->code == number
-                                               : str_eq(progress->enhanced, term->text);
-    return str_to_u64(code, &number) && progress->code == number &&
-           str_eq(progress->enhanced, enhanced);
+        return str_to_u64(term->text, &number) ? said->code == number
+                                               : str_eq(said->enhanced, term->text);
+    return str_to_u64(code, &number) && said->code == number && str_eq(said->enhanced, enhanced);
+}
+
+static bool
+class_matches(const struct message_view *view, const struct queue_term *term, uint32_t index)
+{
+    struct said said = said_to(view, index);
+
+    return (said.code || said.text.len) &&
+           queue_class(view->shaping, view->rows[index].provider, said.code, said.enhanced,
+                       said.text) == (enum reply_class)term->number;
 }
 
 static bool
@@ -301,7 +328,7 @@ static bool
 content_holds(const struct message_view *view, const struct queue_term *term, uint32_t index)
 {
     const struct envelope *envelope = &view->envelope;
-    const struct recipient_progress *progress = &view->progress.recipients[index];
+    struct said said = said_to(view, index);
     str address = envelope->recipients[index].address;
 
     switch (term->word) {
@@ -320,11 +347,9 @@ content_holds(const struct message_view *view, const struct queue_term *term, ui
     case QUEUE_MSGID:
         return msgid_matches(envelope->header_message_id, term->text);
     case QUEUE_CLASS:
-        return (progress->code || progress->text.len) &&
-               queue_class(view->shaping, view->rows[index].provider, progress->code,
-                           progress->enhanced, progress->text) == (enum reply_class)term->number;
+        return class_matches(view, term, index);
     case QUEUE_CLUSTER:
-        return cluster_matches(progress, term);
+        return cluster_matches(&said, term);
     default:
         return true;
     }
@@ -497,21 +522,30 @@ queue_site_reason(const struct schedule_site *site)
     return S("");
 }
 
-void
-queue_split_answer(str text, uint16_t *code, str *enhanced)
+str
+queue_take_answer(str text, uint16_t *code, str *enhanced)
 {
     uint64_t number;
-    str first, second;
+    str first, second, rest;
 
     *code = 0;
     *enhanced = S("");
-    if (!str_split(text, ' ', &first, &text) || first.len != 3 || !str_to_u64(first, &number) ||
+    if (!str_split(text, ' ', &first, &rest) || first.len != 3 || !str_to_u64(first, &number) ||
         number < 400 || number > 599)
-        return;
+        return text;
     *code = (uint16_t)number;
-    (void)str_split(text, ' ', &second, &text);
-    if (second.len >= 5 && second.len <= 11 && second.ptr[1] == '.')
-        *enhanced = second;
+    text = rest;
+    (void)str_split(text, ' ', &second, &rest);
+    if (second.len < 5 || second.len > 11 || second.ptr[1] != '.')
+        return text;
+    *enhanced = second;
+    return rest;
+}
+
+void
+queue_split_answer(str text, uint16_t *code, str *enhanced)
+{
+    (void)queue_take_answer(text, code, enhanced);
 }
 
 enum reply_class

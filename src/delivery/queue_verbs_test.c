@@ -346,6 +346,51 @@ a_paragraph_tells_why_mail_waits(void)
     in_world(story_why, plain_config);
 }
 
+/* A site that sends everybody away at its greeting: nobody's own attempt has an answer. */
+static void
+story_refused_before_mail(struct world *world)
+{
+    static const char *const queries[] = { "class:rate_limited", "cluster:421-4.7.28",
+                                           "cluster:4.7.28" };
+    struct hop *hop = hop_at(world, 0, "198.51.100.1");
+    struct queue_entry *entries;
+    struct queue_story story;
+    char cluster[40];
+    struct arena arena;
+
+    arena_init(&arena, 10 * 1024 * 1024);
+    hop->greeting = "421 4.7.28 Our system has detected an unusual rate of mail\r\n";
+    post(world, "me@sender.example", "first@there.example", 0);
+    sim_advance(SECONDS(5));
+    post(world, "me@sender.example", "second@there.example", 0);
+    sim_advance(SECONDS(1));
+    CHECK(hop->connections > 0 && list(world, "", &arena, &entries) == 2);
+    for (size_t i = 0; i < COUNT_OF(queries); i++) {
+        if (list(world, queries[i], &arena, &entries) != 2)
+            printf("%s: not both\n", queries[i]);
+        CHECK(list(world, queries[i], &arena, &entries) == 2);
+    }
+    CHECK(list(world, "", &arena, &entries) == 2);
+    for (size_t i = 0; i < 2; i++) {
+        struct queue_entry *found;
+
+        CHECK(queue_tell(world->queue, &entries[i], &entries[i].recipients[0], &arena, &story) ==
+              OK);
+        CHECK(str_find_str(story.text, S("421 4.7.28 Our system")) > 0);
+        CHECK(str_find_str(story.text, S("never tried")) < 0);
+        CHECK_STR(story.class, "rate_limited");
+        snprintf(cluster, sizeof(cluster), "cluster:%s", story.cluster);
+        CHECK(list(world, cluster, &arena, &found) == 2);
+    }
+    arena_done(&arena);
+}
+
+static void
+what_was_refused_before_it_was_tried_is_found_by_the_refusal(void)
+{
+    in_world(story_refused_before_mail, plain_config);
+}
+
 static void
 queries_that_make_no_sense_say_how(void)
 {
@@ -379,6 +424,7 @@ main(void)
     RUN(what_waits_is_counted_by_age_and_by_reason);
     RUN(each_word_of_a_query_finds_what_it_names);
     RUN(a_paragraph_tells_why_mail_waits);
+    RUN(what_was_refused_before_it_was_tried_is_found_by_the_refusal);
     RUN(queries_that_make_no_sense_say_how);
     return check_end();
 }

@@ -174,15 +174,29 @@ queue_sentence(struct queue *queue, struct arena *arena, const struct row_view *
 
 /* --- The paragraph. */
 
+/* What its site said to others, or before MAIL, keeps it back as well as an answer of its own. */
 static void
-put_answer(struct buf *buf, const struct queue_recipient *to, const char *class, instant now)
+put_other_answer(struct buf *buf, const struct queue_recipient *to, const char *reason,
+                 const char *class)
 {
-    if (to->attempts == 0 || to->text.len == 0) {
+    if (reason[0] == '\0') {
         buf_add(buf, to->attempts ? S("") : S(" It was never tried."));
         return;
     }
-    buf_addf(buf, " It was tried %u time%s; the last answer", to->attempts,
-             to->attempts == 1 ? "" : "s");
+    buf_addf(buf, " It got no answer of its own yet; what its site said last: \"%s\"", reason);
+    if (class[0])
+        buf_addf(buf, " (class %s)", class);
+    buf_add(buf, S("."));
+}
+
+static void
+put_answer(struct buf *buf, const struct queue_recipient *to, const char *class, instant now)
+{
+    if (to->attempts)
+        buf_addf(buf, " It was tried %u time%s; the last answer", to->attempts,
+                 to->attempts == 1 ? "" : "s");
+    else
+        buf_add(buf, S(" It was refused before it was offered; the last answer"));
     if (to->last_attempt) {
         buf_add(buf, S(", "));
         queue_put_duration(buf, now - to->last_attempt);
@@ -305,20 +319,27 @@ queue_tell(struct queue *queue, const struct queue_entry *entry, const struct qu
            struct arena *arena, struct queue_story *story)
 {
     const struct shaping *shaping = queue_shaping(queue);
-    enum reply_class class = queue_class(shaping, to->provider, to->code, to->enhanced, to->text);
+    struct advice advice = { .code = to->code, .enhanced = to->enhanced };
     char id[MSGID_TEXT_SIZE + 1];
     instant now = clock_now();
+    enum reply_class class;
     struct place place;
-    struct advice advice = {};
+    str text = to->text;
     struct buf buf;
     bool fits;
 
+    find_place(queue, to, &place);
+    if (to->text.len == 0)
+        text = queue_take_answer(str_from(place.reason), &advice.code, &advice.enhanced);
+    class = queue_class(shaping, to->provider, advice.code, advice.enhanced, text);
     shaping_unref(shaping);
     msgid_format(entry->id, id);
-    find_place(queue, to, &place);
     buf_init(&buf, STORY_MAX);
     buf_add(&buf, to->wait);
-    put_answer(&buf, to, reply_class_name(class), now);
+    if (to->text.len)
+        put_answer(&buf, to, reply_class_name(class), now);
+    else
+        put_other_answer(&buf, to, place.reason, reply_class_name(class));
     put_place(&buf, to, &place, now);
     put_wish(&buf, entry->tls_wish);
     buf_add(&buf, S(" It goes back to its sender at "));
@@ -326,17 +347,15 @@ queue_tell(struct queue *queue, const struct queue_entry *entry, const struct qu
     buf_add(&buf, S(", if nothing helps."));
     *story = (struct queue_story){ .class = str_from(reply_class_name(class)),
                                    .others = place.waiting ? place.waiting - 1 : 0 };
-    if (to->text.len)
-        cluster_format(cluster_id(to->code, to->enhanced, to->text), story->cluster);
+    if (text.len)
+        cluster_format(cluster_id(advice.code, advice.enhanced, text), story->cluster);
     fits = arena_copy(arena, buf_str(&buf), &story->text) &&
            queue_place_words(arena, to->provider, to->site, &advice.place);
     buf_done(&buf);
     advice.id = str_from(id);
     advice.rule = to->rule;
     advice.address = to->address;
-    advice.code = to->code;
-    advice.enhanced = to->enhanced;
-    if (!to->code)
+    if (!advice.code)
         queue_split_answer(str_from(place.reason), &advice.code, &advice.enhanced);
     fits = fits && advice_give(case_of(to, &place, class), class, &advice, arena, &story->advice,
                                story->commands, &story->command_count);

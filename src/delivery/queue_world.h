@@ -35,6 +35,7 @@ enum {
 struct hop {
     struct listener *listener;
     unsigned connections;
+    const char *greeting;  /* NULL: a welcome. */
     unsigned transactions; /* Messages taken. */
     unsigned recipients;
     unsigned cuts_after_dot; /* So many times. */
@@ -160,7 +161,7 @@ static inline void
 converse(struct hop *hop, struct stream *stream)
 {
     unsigned accepted = 0;
-    enum err e = stream_write(stream, S("220 hop\r\n"));
+    enum err e = stream_write(stream, str_from(hop->greeting ? hop->greeting : "220 hop\r\n"));
 
     while (!e) {
         const char *answer;

@@ -56,7 +56,6 @@ enum schedule_rank {
 enum schedule_scope {
     SCOPE_SITE,
     SCOPE_PROVIDER,     /* All sites of a provider, from one source of ours. */
-    SCOPE_PROVIDER_ALL, /* The same from all sources together. */
     SCOPE_SOURCE,       /* All that goes out from a source. */
     SCOPE_COUNT
 };
@@ -325,9 +324,6 @@ bool schedule_is_busy(const struct schedule *schedule);
 struct schedule_site *schedule_bind(struct schedule *schedule, struct schedule_target *target,
                                     str key, str source);
 
-/* What is said of SITE itself.  Cheap when it is what was said before. */
-void schedule_site_pace(struct schedule *schedule, struct schedule_site *site,
-                        const struct pace *pace);
 /* SITE belongs to the group NAME of SCOPE (not SCOPE_SITE), which has PACE; an empty NAME: to none.
  * Cheap when nothing changes. */
 void schedule_site_group(struct schedule *schedule, struct schedule_site *site,

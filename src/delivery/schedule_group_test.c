@@ -179,11 +179,12 @@ a_rate_holds_in_any_minute_and_wakes_when_it_has_room(void)
     schedule_init(&schedule, &limits, 1);
     for (unsigned i = 0; i < 100; i++)
         add(&schedule, LANE_BULK, "smtp:one.example", T0);
-    schedule_site_pace(&schedule, site_of(&schedule, "smtp:one.example"), &pace);
+    schedule_site_group(&schedule, site_of(&schedule, "smtp:one.example"), SCOPE_PROVIDER, S("one"),
+                        &pace);
     CHECK(drain(&schedule, now) == 10);
     schedule_site_why(&schedule, site_of(&schedule, "smtp:one.example"), now, &wait);
     CHECK(wait.kind == WAIT_RATE && wait.until > now + MINUTES(1));
-    CHECK_STR(str_from(wait.text), "smtp:one.example is given 10 messages in 1m, and has had them");
+    CHECK_STR(str_from(wait.text), "provider one is given 10 messages in 1m, and has had them");
     CHECK(schedule_due(&schedule) == wait.until);
     while (sent < 90) {
         now = schedule_due(&schedule);
@@ -206,8 +207,10 @@ a_code_oversteps_a_short_rate_but_not_that_of_a_day(void)
         add(&schedule, LANE_BULK, "smtp:minute.example", T0);
         add(&schedule, LANE_BULK, "smtp:day.example", T0);
     }
-    schedule_site_pace(&schedule, site_of(&schedule, "smtp:minute.example"), &minute);
-    schedule_site_pace(&schedule, site_of(&schedule, "smtp:day.example"), &day);
+    schedule_site_group(&schedule, site_of(&schedule, "smtp:minute.example"), SCOPE_PROVIDER,
+                        S("minute"), &minute);
+    schedule_site_group(&schedule, site_of(&schedule, "smtp:day.example"), SCOPE_PROVIDER, S("day"),
+                        &day);
     CHECK(drain(&schedule, T0) == 10 + 98);
     for (unsigned i = 0; i < 5; i++) {
         add(&schedule, LANE_CODE, "smtp:minute.example", T0);

@@ -111,12 +111,12 @@ group_free_if_unused(struct schedule *schedule, struct schedule_group *group)
 static struct schedule_group *
 group_get(struct schedule *schedule, enum schedule_scope scope, str name, str source)
 {
-    static const char *const words[] = { "site", "provider", "provider-all", "source" };
+    static const char *const words[] = { "site", "provider", "source" };
     struct schedule_group *group;
     char key[640];
     int len;
 
-    if (scope == SCOPE_PROVIDER_ALL || scope == SCOPE_SOURCE)
+    if (scope == SCOPE_SOURCE)
         source = S("");
     len = snprintf(key, sizeof(key), "%s %.*s %.*s", words[scope], (int)MIN(name.len, 255U),
                    name.ptr, (int)MIN(source.len, 255U), source.ptr);
@@ -709,13 +709,6 @@ schedule_bind(struct schedule *schedule, struct schedule_target *target, str key
 }
 
 void
-schedule_site_pace(struct schedule *schedule, struct schedule_site *site, const struct pace *pace)
-{
-    group_set_pace(schedule, &site->own, pace);
-    schedule_site_update(schedule, site);
-}
-
-void
 schedule_site_group(struct schedule *schedule, struct schedule_site *site,
                     enum schedule_scope scope, str name, const struct pace *pace)
 {
@@ -739,8 +732,6 @@ schedule_site_group(struct schedule *schedule, struct schedule_site *site,
 struct schedule_group *
 schedule_site_group_of(struct schedule_site *site, enum schedule_scope scope)
 {
-    if (scope == SCOPE_PROVIDER_ALL && !site->groups[scope])
-        scope = SCOPE_PROVIDER;
     return scope < SCOPE_COUNT && site->groups[scope] ? site->groups[scope] : &site->own;
 }
 

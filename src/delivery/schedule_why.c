@@ -9,7 +9,6 @@ group_word(const struct schedule_group *group)
 {
     switch (group->scope) {
     case SCOPE_PROVIDER:
-    case SCOPE_PROVIDER_ALL:
         return "provider ";
     case SCOPE_SOURCE:
         return "source ";
