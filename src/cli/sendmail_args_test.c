@@ -55,6 +55,17 @@ php_takes_recipients_from_the_header(void)
 }
 
 static void
+long_options_of_old_say_what_is_demanded(void)
+{
+    struct sendmail_args args;
+
+    CHECK(!parse(&args, "sendmail", "-O", "RequireTLS=true", "x@example.org", NULL));
+    CHECK(args.require_tls && !args.keep_dots && args.recipient_count == 1);
+    CHECK(!parse(&args, "sendmail", "-OIgnoreDots", "x@example.org", NULL));
+    CHECK(!args.require_tls && args.keep_dots);
+}
+
+static void
 letters_may_stand_in_one_word(void)
 {
     struct sendmail_args args;
@@ -124,6 +135,7 @@ main(void)
     arena_init(&arena, 1 << 20);
     RUN(cron_sends_with_its_own_flags);
     RUN(php_takes_recipients_from_the_header);
+    RUN(long_options_of_old_say_what_is_demanded);
     RUN(letters_may_stand_in_one_word);
     RUN(an_empty_sender_is_the_null_path);
     RUN(the_name_of_the_program_chooses);

@@ -12,6 +12,7 @@
 #include "delivery/walk.h"
 #include "mail/lane.h"
 #include "ops/control_call.h"
+#include "trust/tlsa.h"
 
 enum {
     EXPLANATION_MAX = 64 * 1024,
@@ -161,6 +162,8 @@ put_host(struct json_writer *writer, const struct walk_host *item)
     json_put_text(writer, "why", str_from(plan->why));
     if (plan->observed)
         json_put_bool(writer, "observed", true);
+    if (plan->tlsa)
+        json_put_int(writer, "tlsa_records", (int64_t)plan->tlsa->count);
     put_stages(writer, item);
     if (item->heard) {
         json_put_text(writer, "name", str_from(item->offers.name));
@@ -259,6 +262,7 @@ put_walk(struct control_call *call, const struct walk_wish *wish, const struct w
     json_put_text(writer, "address", wish->facts.recipient);
     json_put_bool(writer, "deliverable", is_judged ? walk->end == WALK_TAKES : leads);
     json_put_text(writer, "explanation", explanation);
+    json_put_bool(writer, "mx_dnssec", walk->hosts.secure);
     if (walk->sts)
         put_policy(writer, walk->sts);
     json_begin_array(writer, "hosts");

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """require_cases: REQUIRETLS and TLS-Required (RFC 8689) from the first client to the last hop, beside a signed
 zone: a second Outpost that promises the same, and hosts that do not."""
+import contextlib
 import json
 import smtplib
 import ssl
+import subprocess
 
 from harness import Outpost, Sink, free_port, wait_for
-from parts import Certificates, SignedZone
+from parts import Certificates, Knot, SignedZone
+from receivers import Page, PolicyHost, Postfix, issue
 
 BINARY = None
 TEXT = b"From: Ann <ann@a.far.example>\r\nTo: bob@far.example\r\nSubject: hello\r\n%s\r\nThe secret itself.\r\n"
@@ -113,6 +116,12 @@ def it_goes_on_only_to_who_promises_the_same():
         for report in reports:
             assert "Subject: hello" in report and "The secret itself" not in report, report
         assert any("does not offer REQUIRETLS" in report for report in reports), reports
+        # A program of this machine may demand it as well.
+        done = subprocess.run(["sendmail", "-C", place.near.config, "-O", "RequireTLS=true", "-f", "ann@a.far.example", "z@silent.far.example"],
+                              executable=place.near.binary, input=TEXT % b"", capture_output=True, timeout=30)
+        assert done.returncode == 0, done.stderr
+        event = place.outcome("z@silent.far.example")
+        assert event["kind"] == "bounced" and event["enhanced"] == "5.7.30", event
         # The same hosts are not to blame, and take what demands nothing.
         place.send("y@silent.far.example", option=False)
         assert place.outcome("y@silent.far.example")["kind"] == "delivered"
@@ -167,7 +176,8 @@ def a_route_is_walked_and_judged():
     try:
         code, seen = walk("b")
         host = seen["hosts"][0]
-        assert code == 0 and seen["end"] == "takes" and seen["problem"] == "none", seen
+        assert code == 0 and seen["end"] == "takes" and seen["problem"] == "none" and seen["mx_dnssec"], seen
+        assert host["tlsa_records"] == 1, host
         assert host["host"] == "host-b.far.example" and host["dnssec"] and host["demanded_by"] == "dane", host
         assert host["tls"]["verified"] == "dane" and host["tls"]["certificate"]["names"].startswith("host-b.far.example"), host
         assert "REQUIRETLS" in host["offers"] and [s["stage"] for s in host["stages"]][:3] == ["connect", "greeting", "ehlo"], host
@@ -206,10 +216,57 @@ def a_route_is_walked_and_judged():
         place.close()
 
 
+def a_policy_proves_the_hosts_and_postfix_promises_nothing():
+    zone, port, web = "policy.example", free_port("127.0.11.21"), "127.0.11.23"
+    with contextlib.ExitStack() as stack:
+        def enter(part):
+            return stack.enter_context(contextlib.closing(part))
+        certificates = enter(Certificates())
+        for name in ("pf", "ours"):
+            issue(certificates, name, f"{name}.{zone}")
+        issue(certificates, "web", f"mta-sts.d-pf.{zone}", f"mta-sts.d-ours.{zone}")
+        records = f"pf A 127.0.11.21\nours A 127.0.11.22\nd-bare MX 10 ours\n"
+        for name in ("pf", "ours"):
+            records += f'd-{name} MX 10 {name}\n_mta-sts.d-{name} TXT "v=STSv1; id=7;"\nmta-sts.d-{name} A {web}\n'
+        names = enter(Knot(zone, records))
+        pages = enter(PolicyHost(certificates, web))
+        for name in ("pf", "ours"):
+            pages.pages[f"mta-sts.d-{name}.{zone}"] = Page(f"version: STSv1\nmode: enforce\nmx: {name}.{zone}\nmax_age: 86400\n")
+        postfix = enter(Postfix(certificates, port, {"127.0.11.21": "pf"}))
+        sink = enter(Sink("127.0.11.22", port, tls=certificates.context("ours"), capabilities=OFFERS))
+        server = enter(Outpost(BINARY, "ann@a.far.example"))
+        server.append_config(f'dns {{ stub "{zone}" 127.0.0.1:{names.port}; timeout 5s; }}\n'
+                             f'tls {{ ca_file "{certificates.path("ca.pem")}"; }}\ndelivery {{ smtp_port {port}; }}')
+        server.start()
+        place = Place.__new__(Place)
+        place.near = server
+        place.send(f"x@d-ours.{zone}")
+        event = place.outcome(f"x@d-ours.{zone}")
+        assert event["kind"] == "delivered" and verify_of(event) == "sts", event
+        assert " REQUIRETLS" in sink.messages[0].sender, sink.messages
+        for name, words in (("pf", "does not offer REQUIRETLS"), ("bare", "neither DNSSEC nor MTA-STS")):
+            place.send(f"x@d-{name}.{zone}")
+            event = place.outcome(f"x@d-{name}.{zone}")
+            assert event["kind"] == "bounced" and event["enhanced"] == "5.7.30" and words in str(event), event
+        # Without the demand Postfix is verified by the policy, and takes it.
+        place.send(f"y@d-pf.{zone}", option=False)
+        event = place.outcome(f"y@d-pf.{zone}")
+        assert event["kind"] == "delivered" and verify_of(event) == "sts", event
+        wait_for(lambda: postfix.has(f"y@d-pf.{zone}"), 30, "the mail behind Postfix")
+        done = server.run("test", "route", f"x@d-pf.{zone}", "--require-tls", "--json", check=False)
+        seen = json.loads(done.stdout)
+        assert done.returncode == 1 and seen["end"] == "returns" and seen["problem"] == "senders", seen
+        assert seen["sts"]["mode"] == "enforce" and seen["sts"]["mx"] == [f"pf.{zone}"] and seen["sts"]["id"] == "7", seen
+        text = server.run("test", "route", f"x@d-pf.{zone}").stdout
+        assert "Its MTA-STS policy (enforce, id 7) names pf.policy.example" in text, text
+        assert "verified as the domain's MTA-STS policy asks" in text, text
+
+
 def run(cases, binary):
     global BINARY
     BINARY = binary
     cases.run("require: it goes on only to who promises the same", it_goes_on_only_to_who_promises_the_same)
     cases.run("require: an alias carries it, and the report comes back encrypted", an_alias_carries_it_and_the_report_comes_back_encrypted)
     cases.run("require: a route is walked and judged", a_route_is_walked_and_judged)
+    cases.run("require: a policy proves the hosts, and Postfix promises nothing", a_policy_proves_the_hosts_and_postfix_promises_nothing)
     cases.run("require: a message that does not care ignores the domain", a_message_that_does_not_care_ignores_the_domain)
