@@ -482,20 +482,24 @@ learn_from(struct reading *r, bool only_complaints)
     return OK;
 }
 
-static void
+static enum err
 tell(const struct reading *r, struct bounce_news *news)
 {
+    const char *how = r->counted    ? ""
+                      : r->repeated ? ", known already"
+                                    : ", of nobody to whom it went";
+    struct arena *arena = &r->runner->arena;
     char id[MSGID_TEXT_SIZE + 1];
+    bool told;
 
     msgid_format(r->path.message, id);
-    if (!arena_printf(&r->runner->arena, &news->told, "Read as %s about message %s%s",
-                      report_kind_name(r->report.kind), id,
-                      r->counted    ? ""
-                      : r->repeated ? ", which was known already"
-                                    : ", and of nobody to whom it went") ||
-        !arena_copy(&r->runner->arena, r->sender, &news->sender))
-        news->told = S("Read as a report");
+    if (r->report.kind == REPORT_OTHER)
+        told = arena_printf(arena, &news->told, "Is for the sender of message %s", id);
+    else
+        told = arena_printf(arena, &news->told, "Read as %s of message %s%s",
+                            report_kind_name(r->report.kind), id, how);
     news->is_understood = r->counted + r->repeated > 0;
+    return told && arena_copy(arena, r->sender, &news->sender) ? OK : ERR_LIMIT;
 }
 
 WAITS static enum err
@@ -518,9 +522,7 @@ read_all(struct reading *r, struct body *body, const struct return_path *path,
         return e;
     news->is_known = true;
     e = learn_from(r, !path);
-    if (!e)
-        tell(r, news);
-    return e;
+    return e ? e : tell(r, news);
 }
 
 enum err

@@ -5,6 +5,7 @@
  * since sending may wait.  The table at the end names the commands and the arguments that they
  * read.
  */
+#include "delivery/return_path.h"
 #include "ops/control_call.h"
 #include "runtime/clock.h"
 #include "runtime/fiber.h"
@@ -73,6 +74,22 @@ get_time(struct control_call *call, const char *name)
                : 0;
 }
 
+/* The message that left with the sender ADDRESS: what another postmaster finds in his log. */
+static bool
+is_return_path(struct control_call *call, str address, msgid *message)
+{
+    ssize_t at = str_find_last(address, '@');
+    struct return_path path;
+
+    if (!call->context->secrets ||
+        return_path_read(call->context->secrets,
+                         str_head(address, at < 0 ? address.len : (size_t)at), clock_now(),
+                         DAYS(36500), &path))
+        return false;
+    *message = path.message;
+    return true;
+}
+
 static enum err
 read_query(struct control_call *call, struct events_query *query)
 {
@@ -88,10 +105,12 @@ read_query(struct control_call *call, struct events_query *query)
         .oldest_first = json_get_bool(call->args, "oldest_first"),
         .limit = limit > 0 && limit <= SEARCH_MAX ? (size_t)limit : SEARCH_STANDARD,
     };
-    if (id.len && !msgid_parse(id, &query->message))
-        return control_fail(call, ERR_SYNTAX, "bad_id",
-                            "the 26 letters after 'queued as' in the reply to the message",
-                            "%.*s is not the id of a message", STR_ARG(id));
+    if (id.len && !msgid_parse(id, &query->message) && !is_return_path(call, id, &query->message))
+        return control_fail(
+            call, ERR_SYNTAX, "bad_id",
+            "the 26 letters after 'queued as' in the reply to the message, or the sender with "
+            "which it left",
+            "%.*s is not the id of a message", STR_ARG(id));
     if (kind.len && !event_kind_parse(kind, &query->kind))
         return control_fail(call, ERR_SYNTAX, "no_such_kind",
                             "accepted, delivered, deferred, bounced, rejected, login_failed ...",

@@ -155,6 +155,8 @@ def complaints_are_tied():
     try:
         path = sent_path(server, sink)
         assert path.endswith("@" + BOUNCES) and len(path.split("@")[0]) <= 64, path
+        by_path = server.rows("trace", "show", path)
+        assert by_path and by_path[0]["recipient"] == "bob@far.example", by_path
         send(server, "fbl@loop.example", [f"fbl@{BOUNCES}"], arf(path), source="127.0.15.2")
         event = wait_event(server, "complaint")
         assert event["recipient"] == "bob@far.example" and event["class"] == "abuse", event
