@@ -80,11 +80,12 @@ static void
 add_policy(const struct secure_plan *plan, struct buf *lines, struct tls_session *session)
 {
     session->policy_domain = plan->domain;
-    if (plan->tlsa) {
+    if (plan->by == SECURE_BY_DANE || (plan->tlsa && plan->by != SECURE_BY_STS)) {
         session->type = TLSRPT_TLSA;
         session->policy_domain = plan->host;
         session->mx = plan->host;
-        add_tlsa(plan->tlsa, lines);
+        if (plan->tlsa)
+            add_tlsa(plan->tlsa, lines);
         session->lines = buf_str(lines);
     } else if (plan->sts && plan->sts->policy.mode != STS_NONE) {
         session->type = TLSRPT_STS;

@@ -12,7 +12,7 @@
 enum {
     POLICIES_READ_MAX = TLS_REPORTS_POLICIES_MAX + 16, /* With what stands for the rest. */
     FAILURES_READ_MAX = TLS_REPORTS_FAILURES_MAX + TLSRPT_RESULT_COUNT,
-    EXPIRE_ROWS = 1000,
+    EXPIRE_DOMAINS = 100, /* Forgotten in one transaction. */
 };
 
 #define DOMAIN_COLUMNS "domain.id, name, begin, until, domain.state, domain.tries, report"
@@ -230,33 +230,40 @@ tls_reports_hurry(struct tls_reports *reports, instant now, instant from, instan
     return OK;
 }
 
+struct expiring {
+    instant before;
+    bool more;
+};
+
 static enum err
 expire_some(void *arg, struct db_conn *conn)
 {
-    const instant *before = arg;
-    int64_t ids[EXPIRE_ROWS / 10];
+    struct expiring *expiring = arg;
+    int64_t ids[EXPIRE_DOMAINS];
     size_t count = 0;
     struct db_stmt *stmt = db_query(conn, "SELECT id FROM domain WHERE until < ?1 LIMIT ?2",
-                                    db_int(*before), db_int((int64_t)COUNT_OF(ids)));
+                                    db_int(expiring->before), db_int(EXPIRE_DOMAINS));
     enum err e = OK;
 
-    while (count < COUNT_OF(ids) && db_step(stmt))
+    while (count < EXPIRE_DOMAINS && db_step(stmt))
         ids[count++] = db_column_int(stmt, 0);
     db_reset(stmt);
     for (size_t i = 0; i < count && !e; i++)
         e = forget_domain(conn, ids[i]);
-    /* The others, of days that are over: nobody gets a report of them. */
-    if (!e)
-        e = db_error(conn);
-    return e ? e : count == COUNT_OF(ids) ? ERR_BUSY : OK;
+    expiring->more = count == EXPIRE_DOMAINS;
+    return e ? e : db_error(conn);
 }
 
 WAITS enum err
 tls_reports_expire(struct tls_reports *reports, instant now)
 {
-    instant before = now - TLS_REPORTS_KEEP;
+    struct expiring expiring = { .before = now - TLS_REPORTS_KEEP };
+    enum err e;
 
-    return db_write(reports->db, expire_some, &before, NULL);
+    do
+        e = db_write(reports->db, expire_some, &expiring, NULL);
+    while (!e && expiring.more && !fiber_cancelled());
+    return e;
 }
 
 /* --- Reports. */

@@ -539,17 +539,6 @@ config_now(struct queue *queue)
     return config;
 }
 
-WAITS static enum err
-expire(struct tls_reports *reports)
-{
-    enum err e;
-
-    do
-        e = tls_reports_expire(reports, clock_now());
-    while (e == ERR_BUSY && !fiber_cancelled());
-    return e == ERR_BUSY ? ERR_CANCELLED : e;
-}
-
 /* All that is due; *NEXT is when there is more. */
 WAITS static enum err
 work(struct queue *queue, bool *is_first, instant *next)
@@ -570,7 +559,7 @@ work(struct queue *queue, bool *is_first, instant *next)
     if (!e && sender.config->tls_reports.send)
         e = send_all(&sender);
     if (!e)
-        e = expire(sender.reports);
+        e = tls_reports_expire(sender.reports, clock_now());
     *is_first = *is_first && e;
     if (!e)
         e = tls_reports_next(sender.reports, next);

@@ -308,6 +308,30 @@ private_networks_are_not_posted_to(void)
     CHECK(is_public("9.9.9.9") && is_public("172.32.0.1") && is_public("2606:4700::1111"));
 }
 
+static void
+what_is_old_is_forgotten_however_much_it_is(void)
+{
+    struct tls_reports *reports = open_reports();
+    struct tls_domain *domains;
+    size_t count = 0;
+    char name[40];
+
+    for (unsigned i = 0; i < 350; i++) {
+        struct tls_session session = { .type = TLSRPT_NO_POLICY };
+        snprintf(name, sizeof(name), "d%u.example", i);
+        session.domain = str_from(name);
+        tls_reports_note(reports, &session);
+    }
+    CHECK(tls_reports_flush(reports) == OK && tls_reports_expire(reports, clock_now()) == OK);
+    CHECK(tls_reports_domains(reports, 0, NEVER, S(""), 1000, &arena, &domains, &count) == OK);
+    CHECK(count == 350);
+    CHECK(fiber_sleep(TLS_REPORTS_KEEP + DAYS(1)) == OK);
+    CHECK(tls_reports_expire(reports, clock_now()) == OK);
+    CHECK(tls_reports_domains(reports, 0, NEVER, S(""), 1000, &arena, &domains, &count) == OK);
+    CHECK(count == 0);
+    tls_reports_close(reports);
+}
+
 #define STORY(story)                                                                               \
     static void story##_told(void)                                                                 \
     {                                                                                              \
@@ -321,6 +345,7 @@ STORY(a_long_policy_is_cut_at_a_line)
 STORY(domains_between_two_writes_are_bounded)
 STORY(a_domain_without_a_record_is_forgotten)
 STORY(a_report_is_made_once_and_what_comes_late_is_not_in_it)
+STORY(what_is_old_is_forgotten_however_much_it_is)
 
 int
 main(void)
@@ -334,5 +359,6 @@ main(void)
     RUN(domains_between_two_writes_are_bounded_told);
     RUN(a_domain_without_a_record_is_forgotten_told);
     RUN(a_report_is_made_once_and_what_comes_late_is_not_in_it_told);
+    RUN(what_is_old_is_forgotten_however_much_it_is_told);
     return check_end();
 }
