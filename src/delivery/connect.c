@@ -264,6 +264,18 @@ name_failure(struct attempt *a)
     memcpy(answer->enhanced, is_no_tls ? "4.7.10" : "4.7.5", sizeof("4.7.5") + is_no_tls);
 }
 
+/* The client refuses what proves too little; should it ever not, nothing goes there either. */
+WAITS static enum err
+refuse_weak(struct attempt *a)
+{
+    if (secure_is_enough(&a->outcome, &a->plan))
+        return OK;
+    runner_drop_client(a->runner);
+    a->failure = (struct smtp_failure){ .stage = SMTP_STAGE_TLS };
+    return err_why(&a->failure.why, ERR_TLS, "TLS with %.*s proved too little",
+                   STR_ARG(str_head(a->plan.host, 120)));
+}
+
 /* One host, as its plan says.  However it ends, secure_conclude() says what came of the plan. */
 WAITS static enum err
 open_host(struct attempt *a, const struct route_host *host, bool is_last)
@@ -289,6 +301,8 @@ open_host(struct attempt *a, const struct route_host *host, bool is_last)
         runner_drop_client(a->runner);
     secure_conclude(a, &a->plan, host, broken->why.text[0] ? broken : NULL, &a->outcome);
     attempt_note_tls(a, broken->why.text[0] ? broken : &a->failure);
+    if (!e && a->route.kind == ROUTE_MX)
+        e = refuse_weak(a);
     if (!e)
         keep_client(a, host);
     else

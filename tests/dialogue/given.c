@@ -4,6 +4,8 @@
 
 #include "accounts/account.h"
 #include "accounts/suppression.h"
+#include "delivery/queue.h"
+#include "delivery/standing.h"
 #include "intake/intake.h"
 #include "ops/server.h"
 #include "runtime/dns.h"
@@ -215,6 +217,22 @@ add_suppressed(struct stage *stage, const str *words, size_t count, struct why *
     return suppression_add(server_services(stage->server)->suppression, &entry, 1, why);
 }
 
+/* "tls DOMAIN LEVEL": an operator's rule. */
+static enum err
+add_tls_rule(struct stage *stage, const str *words, size_t count, struct why *why)
+{
+    struct standing_rule rule = { .kind = STANDING_TLS,
+                                  .reason = S("by the script"),
+                                  .actor = S("script"),
+                                  .until = clock_now() + DAYS(1) };
+    uint32_t id;
+
+    if (count != 3 || !standing_level_parse(words[2], &rule.level))
+        return err_why(why, ERR_SYNTAX, "tls DOMAIN require|verify|plain");
+    rule.values[FACT_DOMAIN] = words[1];
+    return queue_rule_add(server_services(stage->server)->queue, &rule, &id, why);
+}
+
 /* Those whose second word names an account or address. */
 static enum err
 apply_named(struct stage *stage, str address, const str *words, size_t count, struct why *why)
@@ -270,6 +288,8 @@ given_apply(struct stage *stage, str item, struct why *why)
     }
     if (str_eq(words[0], S("suppressed")))
         return add_suppressed(stage, words, count, why);
+    if (str_eq(words[0], S("tls")))
+        return add_tls_rule(stage, words, count, why);
     if (str_eq(words[0], S("key")))
         return add_key(stage, words, count, why);
     if (str_eq(words[0], S("route")) && count == 3)
