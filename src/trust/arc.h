@@ -82,7 +82,7 @@ struct arc_seal_options {
 bool arc_may_seal(const struct arc_chain *chain);
 /* Appends a set to OUT, whole lines: ARC-Seal, ARC-Message-Signature, ARC-Authentication-Results.
  * VERIFY has its results; BODY_HASH is of the relaxed form without a limit.  Blocks the thread for
- * two RSA signatures, about 2 ms: offload() it.  ERR_LIMIT, ERR_SYNTAX without From, ERR_IO. */
+ * two RSA signatures, about 1 ms: offload() it.  ERR_LIMIT, ERR_SYNTAX without From, ERR_IO. */
 enum err arc_seal(const struct arc_chain *chain, const struct dkim_verify *verify,
                   const struct arc_seal_options *options, const uint8_t body_hash[DKIM_HASH_SIZE],
                   struct buf *out);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* dkim_hashes.h: all hashes of one body that its signatures ask for, in one pass.
  *
- * Ask by dkim_hashes_want() first, then give the body, then read.  A hash costs about 1 ms for each
- * MiB where the processor helps with SHA-256, and 3 ms where it does not: whoever streams a large
- * body on a loop gives it in pieces between waits, or offloads dkim_hashes_add().
+ * Ask by dkim_hashes_want() first, then give the body, then read.  A hash costs 1.5 (simple) to 3
+ * ms (relaxed) for each MiB on a busy machine: whoever streams a large body on a loop gives it in
+ * pieces between waits, or offloads dkim_hashes_add().
  */
 #pragma once
 

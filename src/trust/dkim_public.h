@@ -62,8 +62,8 @@ WAITS enum err dkim_public_ask(const struct dkim_lookup *lookup, struct arena *a
 /* One record. */
 enum dkim_result dkim_public_parse(str record, enum dkim_algorithm algorithm, struct arena *arena,
                                    struct dkim_public *key, char why[DKIM_WHY_MAX]);
-/* Whether SIGNATURE is KEY's over HASH; BITS is the key's size.  Blocks the thread, for about 30
- * microseconds with RSA-2048 and 3 ms at worst: offload() it. */
+/* Whether SIGNATURE is KEY's over HASH; BITS is the key's size.  Blocks the thread for about
+ * 0.2 ms, more for keys with large exponents: offload() it. */
 enum dkim_result dkim_public_verify(const struct dkim_public *key,
                                     const uint8_t hash[DKIM_HASH_SIZE], str signature,
                                     unsigned *bits, char why[DKIM_WHY_MAX]);
