@@ -79,7 +79,7 @@ record_accepted(struct intake *intake)
 
     fill(intake, &event, ip);
     snprintf(text, sizeof(text), "lane %s: %s%s%s", lane_name(envelope->lane), intake->lane_why,
-             lacks_link(intake) ? "; it has no List-Unsubscribe, which receivers want" : "",
+             lacks_link(intake) ? "; it has no List-Unsubscribe field" : "",
              wishes[envelope->tls_wish]);
     event.text = str_from(text);
     event.next_try = envelope->release_at;
