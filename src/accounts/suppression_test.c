@@ -10,7 +10,10 @@
 
 #include "check.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -586,6 +589,71 @@ nothing_leaves_the_table_while_somebody_adds(void)
     suppression_table_done(&table);
 }
 
+/* One adds, another corrects by what it has read before: what is in the "database" is found always.
+ */
+enum {
+    RACE_KEYS = 64,
+    RACE_ROUNDS = 20000
+};
+struct race {
+    struct suppression_table table;
+    uint64_t keys[RACE_KEYS];
+    _Atomic(unsigned) stored[RACE_KEYS];
+    _Atomic(bool) over;
+    _Atomic(unsigned) corrected;
+};
+
+static void *
+correct_all_the_time(void *arg)
+{
+    struct race *race = arg;
+
+    for (unsigned i = 0; !atomic_load(&race->over); i = (i + 1) % RACE_KEYS) {
+        uint64_t epoch = suppression_table_epoch(&race->table);
+        unsigned mask = atomic_load(&race->stored[i]);
+        if (suppression_table_correct(&race->table, race->keys[i], mask, epoch))
+            atomic_fetch_add(&race->corrected, 1);
+    }
+    return NULL;
+}
+
+static void
+what_is_added_is_never_missed_while_another_takes_out(void)
+{
+    static struct race race;
+    str scope = S("");
+    char text[40];
+    unsigned missed = 0;
+    pthread_t thread;
+
+    suppression_table_init(&race.table);
+    for (unsigned i = 0; i < RACE_KEYS; i++) {
+        snprintf(text, sizeof(text), "user%u@there.example", i);
+        race.keys[i] = suppression_table_key(&race.table, str_from(text), scope);
+    }
+    CHECK(pthread_create(&thread, NULL, correct_all_the_time, &race) == 0);
+    while (atomic_load(&race.corrected) == 0)
+        sched_yield();
+    for (unsigned i = 0; i < RACE_ROUNDS; i++) {
+        unsigned k = i % RACE_KEYS;
+        str address = str_from(text);
+        suppression_table_begin(&race.table, race.keys[k], 1);
+        atomic_store(&race.stored[k], 1);
+        suppression_table_end(&race.table);
+        snprintf(text, sizeof(text), "user%u@there.example", k);
+        address.len = strlen(text);
+        missed += suppression_table_find(&race.table, &address, 1, &scope, 1) == 0;
+        atomic_store(&race.stored[(k + RACE_KEYS / 2) % RACE_KEYS], 0);
+        if (i % 8 == 0)
+            sched_yield();
+    }
+    atomic_store(&race.over, true);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(missed == 0);
+    printf("# corrected %u times beside %d additions\n", atomic_load(&race.corrected), RACE_ROUNDS);
+    suppression_table_done(&race.table);
+}
+
 /* The bound is wide, for machines that do something else beside. */
 static void
 a_million_entries_take_sixteen_mebibytes_and_a_look_far_below_a_microsecond(void)
@@ -644,6 +712,7 @@ main(void)
     RUN(a_directory_of_an_older_version_is_opened);
     RUN(the_table_finds_all_that_is_in_it_and_forgets_what_leaves);
     RUN(nothing_leaves_the_table_while_somebody_adds);
+    RUN(what_is_added_is_never_missed_while_another_takes_out);
     RUN(a_million_entries_take_sixteen_mebibytes_and_a_look_far_below_a_microsecond);
     return check_end();
 }

@@ -17,8 +17,10 @@
 #include <stdio.h>
 
 enum {
-    TEXT_MAX = 200
+    TEXT_MAX = 200,
+    REFUSED_CODE = 550
 };
+#define REFUSED_ENHANCED "5.7.1"
 
 /* Only what begins its way here: the mail of strangers that an alias sends on is theirs. */
 static bool
@@ -66,6 +68,10 @@ record(struct queue *queue, const struct envelope *envelope, const struct schedu
         .text = str_from(text),
     };
 
+    if (str_eq(event.stage, S("delivery"))) {
+        event.code = REFUSED_CODE;
+        event.enhanced = S(REFUSED_ENHANCED);
+    }
     if (queue->events)
         events_record(queue->events, &event);
 }
@@ -93,8 +99,8 @@ leave_out(struct attempt *a, struct schedule_row *row, struct result *returned)
     *returned = (struct result){
         .row = row,
         .outcome = OUTCOME_FAILED,
-        .code = 550,
-        .enhanced = "5.7.1",
+        .code = REFUSED_CODE,
+        .enhanced = REFUSED_ENHANCED,
         .text = text.ptr,
         .remote = "",
         .is_attempt = true,
