@@ -267,11 +267,16 @@ WAITS int
 control_list(struct call *call, const char *command, str args, const char *schema,
              const struct column *columns, const char *none)
 {
+    const struct json *final = NULL;
+    str message;
     int exit;
 
     output_list(call->out, schema, columns);
-    exit = control_ask(call, command, args, print_row, call->out, NULL);
+    exit = control_ask(call, command, args, print_row, call->out, &final);
     output_list_end(call->out, exit ? NULL : none);
+    message = exit ? S("") : json_get_text(final, "message");
+    if (message.len && call->out->format != OUTPUT_JSON)
+        fprintf(stderr, "%.*s\n", STR_ARG(message));
     return exit;
 }
 

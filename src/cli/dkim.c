@@ -5,7 +5,7 @@
 static const struct column list_columns[] = {
     { "domain", NULL, COLUMN_ID, false },   { "selector", NULL, COLUMN_ID, false },
     { "algorithm", NULL, COLUMN_TEXT, false }, { "state", NULL, COLUMN_STATE, false },
-    { "since", NULL, COLUMN_AGE, false },   { "dns", "IN THE DNS", COLUMN_TEXT, false },
+    { "since", NULL, COLUMN_AGE, false },   { "seen", "IN THE DNS", COLUMN_TEXT, false },
     { "record", NULL, COLUMN_TEXT, true },  { NULL, NULL, COLUMN_TEXT, false },
 };
 
@@ -86,6 +86,46 @@ run_rm(struct call *call)
     return exit ? (exit == EXIT_STOP ? 0 : exit) : change(call, "dkim.rm");
 }
 
+/* One domain, perhaps with a selector. */
+static int
+change_domain(struct call *call, const char *command)
+{
+    struct ask ask;
+
+    ask_begin(&ask, call);
+    json_put_text(&ask.writer, "domain", str_from(call->args[0]));
+    if (call->arg_count > 1)
+        json_put_text(&ask.writer, "selector", str_from(call->args[1]));
+    if (call_has(call, "--force"))
+        json_put_bool(&ask.writer, "force", true);
+    return ask_do(&ask, command);
+}
+
+static int
+run_publish(struct call *call)
+{
+    return change_domain(call, "dkim.publish");
+}
+
+static int
+run_rotate(struct call *call)
+{
+    struct ask ask;
+
+    ask_begin(&ask, call);
+    json_put_text(&ask.writer, "domain", str_from(call->args[0]));
+    if (call_has(call, "--force"))
+        json_put_bool(&ask.writer, "force", true);
+    return ask_list(&ask, "dkim.rotate", "outpost.dkim.key/1", new_columns,
+                    "no key waits for its record");
+}
+
+static int
+run_undo(struct call *call)
+{
+    return change_domain(call, "dkim.undo");
+}
+
 static const struct flag list_flags[] = {
     { "--no-dns", 0, FLAG_NONE, NULL, false, "Do not ask the DNS whether the records are there" },
     { 0 },
@@ -103,12 +143,23 @@ static const struct flag sign_flags[] = {
     { 0 },
 };
 
+static const struct flag own_flags[] = {
+    { "--force", 0, FLAG_NONE, NULL, false, "Even if the domain is not one of ours" },
+    { 0 },
+};
+
+static const struct flag withdraw_flags[] = {
+    { "--force", 0, FLAG_NONE, NULL, false, "Even if the record cannot be withdrawn" },
+    { 0 },
+};
+
 /* clang-format off */
 const struct command dkim_commands[] = {
     { .verb = "list", .args = "[DOMAIN]", .args_max = 1, .uses = USES_SERVER | USES_LIST, .flags = list_flags,
       .summary = "List the keys that sign, and whether the DNS has their records",
       .text = "A new key signs once its record has been seen for dkim.settle; the key that signed before is "
-              "retired then, and revoked after dkim.overlap.",
+              "retired then, and revoked after dkim.overlap. With a DOMAIN everybody is asked: our resolver, "
+              "those of dkim.resolvers, and every server of the zone; --json tells who sees what.",
       .run = run_list, .examples = { "outpost dkim list example.org", "", "outpost dkim list --json", "" } },
     { .verb = "new", .args = "DOMAIN", .args_min = 1, .args_max = 1,
       .uses = USES_SERVER | USES_LIST | USES_CHANGES, .flags = new_flags,
@@ -123,6 +174,31 @@ const struct command dkim_commands[] = {
       .summary = "Let a key sign now; the one that signed before is retired",
       .text = "Also the way back: a retired key signs again.", .run = run_sign,
       .examples = { "outpost dkim sign example.org r20261127", "" } },
+    { .verb = "rotate", .args = "DOMAIN", .args_min = 1, .args_max = 1,
+      .uses = USES_SERVER | USES_LIST | USES_CHANGES, .flags = own_flags,
+      .summary = "Begin with the next keys of a domain, or show what a rotation waits for",
+      .text = "New keys are made beside those that sign. Where a dns_update block lets the server write the "
+              "zone, it publishes their records; otherwise they are printed, to be put there by hand. Once "
+              "everybody has seen them for dkim.settle they sign; the old ones are revoked when nothing that "
+              "they signed can be on its way: after dkim.overlap and delivery.expire, and when no mail of "
+              "that time waits.",
+      .run = run_rotate,
+      .examples = { "outpost dkim rotate example.org", "", "outpost dkim list example.org", "how far it is" } },
+    { .verb = "undo", .args = "DOMAIN", .args_min = 1, .args_max = 1,
+      .uses = USES_SERVER | USES_CHANGES, .flags = withdraw_flags,
+      .summary = "Go one step of a rotation back",
+      .text = "New keys that do not sign yet are removed, with their records; else the keys that signed before "
+              "sign again; else the records of keys that were revoked last come back.",
+      .run = run_undo,
+      .examples = { "outpost dkim undo example.org", "",
+                    "outpost dkim undo example.org --dry-run", "what it would do" } },
+    { .verb = "publish", .args = "DOMAIN [SELECTOR]", .args_min = 1, .args_max = 2,
+      .uses = USES_SERVER | USES_CHANGES,
+      .summary = "Write the records of keys into the zone, by dns_update",
+      .text = "The server does so by itself for new keys; this does it now, and in place of whatever stands there.",
+      .run = run_publish,
+      .examples = { "outpost dkim publish example.org", "",
+                    "outpost dkim publish example.org r20261127", "" } },
     { .verb = "retire", .args = "DOMAIN SELECTOR", .args_min = 2, .args_max = 2,
       .uses = USES_SERVER | USES_CHANGES,
       .summary = "Sign no more with a key; its record stays for what is on its way", .run = run_retire,
@@ -132,7 +208,7 @@ const struct command dkim_commands[] = {
       .summary = "Destroy the private half of a retired key", .run = run_revoke,
       .examples = { "outpost dkim revoke example.org r20260101 --yes --reason stolen", "" } },
     { .verb = "rm", .args = "DOMAIN SELECTOR", .args_min = 2, .args_max = 2,
-      .uses = USES_SERVER | USES_DESTROYS,
+      .uses = USES_SERVER | USES_DESTROYS, .flags = withdraw_flags,
       .summary = "Forget a key that does not sign; its record can go, too", .run = run_rm,
       .examples = { "outpost dkim rm example.org r20260101 --yes --reason rotated", "" } },
     { 0 },

@@ -282,6 +282,7 @@ struct config_dkim {
     struct config_texts oversign;
     duration expire;
     struct config_endpoints resolvers; /* Must see a record as well. */
+    bool ask_zone;                     /* And so must the servers of its zone. */
     duration rotate_every;             /* 0: never by itself. */
     bool seal;                         /* What aliases send on gets an ARC set. */
 };

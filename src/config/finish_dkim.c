@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
-/* finish_dkim.c: how each domain signs, and the zones that we write ourselves.  What a policy leaves
- * open is taken from `dkim`, which takes what it leaves open from the signer.  Start reading at
- * config_finish_dkim(). */
+/* finish_dkim.c: how each domain signs, and the zones that we write ourselves.  What a policy
+ * leaves open is taken from `dkim`, which takes what it leaves open from the signer.  Start reading
+ * at config_finish_dkim(). */
 #include "base/must.h"
 #include "config/body.h"
 
@@ -12,8 +12,8 @@ enum {
 
 /* They are changed on the way, or belong to whoever signs (RFC 6376 5.4). */
 static const char *const never_signed[] = {
-    "DKIM-Signature", "Return-Path", "Received", "ARC-Seal", "ARC-Message-Signature",
-    "ARC-Authentication-Results",
+    "DKIM-Signature", "Return-Path",           "Received",
+    "ARC-Seal",       "ARC-Message-Signature", "ARC-Authentication-Results",
 };
 
 /* NAME itself before what is above it; "" for none. */
@@ -176,10 +176,9 @@ finish_update(struct config *config, size_t i, struct config_problems *problems)
     else if (!update->server.items[0].port)
         update->server.items[0].port = 53;
     if (!is_domain(update->key_name) || !update->key_file.len)
-        problem_addf(problems, line, 1,
-                     "add key_name NAME; and key_file FILE; with the secret in base64",
-                     "dns_update %.*s has no key: the server could not know who writes",
-                     STR_ARG(name));
+        problem_addf(
+            problems, line, 1, "add key_name NAME; and key_file FILE; with the secret in base64",
+            "dns_update %.*s has no key: the server could not know who writes", STR_ARG(name));
 }
 
 void

@@ -239,6 +239,7 @@ const struct option options[] = {
     DKIM(oversign, TEXTS, "", LIVE, 0, 0, NULL, "Those of the fields that nobody shall add to: each is signed once more than it occurs.  none for none; the usual ones when not set."),
     DKIM(expire, DURATION, "0s", LIVE, 0, DAYS(365), NULL, "How long a signature is valid (x=); 0s for ever.  It must be longer than delivery.expire."),
     DKIM(resolvers, ENDPOINTS, "", LIVE, 0, 0, NULL, "Resolvers, as ADDRESS:PORT, that must see a new record as well before its key signs."),
+    DKIM(ask_zone, BOOL, "on", LIVE, 0, 0, NULL, "Whether every server of the zone must see it, too, each asked directly; off where they cannot be reached from here."),
     DKIM(rotate_every, DURATION, "0s", LIVE, 0, DAYS(3650), NULL, "How old the keys of a domain become before they are rotated; 0s for never by itself.  Needs dns_update for its zone."),
     DKIM(seal, BOOL, "on", LIVE, 0, 0, NULL, "Whether mail from other servers that an alias sends on to other places gets an ARC seal (RFC 8617), with the RSA key of the alias's domain."),
     DKIM_POLICY(header, ENUM, "auto", LIVE, 0, 0, dkim_forms, "How header fields are made canonical; auto is as in dkim."),
@@ -249,7 +250,7 @@ const struct option options[] = {
 
     DNS_UPDATE(server, ENDPOINTS, "", LIVE, 0, 0, NULL, "ADDRESS:PORT of the zone's primary server."),
     DNS_UPDATE(key_name, HOSTNAME, "", LIVE, 0, 0, NULL, "The name by which the server knows the key."),
-    DNS_UPDATE(key_file, PATH, "", LIVE, 0, 0, NULL, "The file, readable by the server's user alone (0600), whose first line is the key in base64."),
+    DNS_UPDATE(key_file, PATH, "", LIVE, 0, 0, NULL, "The file, readable by the server's user alone (0600), whose first line is the key in base64.  A folder where no other file of the configuration lies is opened to the server by a restart only."),
     DNS_UPDATE(ttl, DURATION, "5m", LIVE, SECONDS(1), DAYS(7), NULL, "The TTL of records that we write."),
 
     TLS_REPORTS(send, BOOL, "on", LIVE, 0, 0, NULL, "Whether reports are counted and sent.  Those by mail need a DKIM key for the domain of from."),

@@ -108,7 +108,10 @@ control_say(struct control_call *call, const char *format, ...)
     va_start(list, format);
     vsnprintf(text, sizeof text, format, list);
     va_end(list);
-    json_put_text(&call->answer, "message", str_from(text));
+    if (!call->said.len)
+        (void)arena_copy(&call->arena, str_from(text), &call->said);
+    else
+        (void)arena_printf(&call->arena, &call->said, "%.*s\n%s", STR_ARG(call->said), text);
 }
 
 struct json_writer *
@@ -220,6 +223,8 @@ emit_end(struct control_call *call, enum err e)
         json_end_object(&writer);
     } else {
         json_put_bool(&writer, "ok", true);
+        if (call->said.len)
+            json_put_text(&call->answer, "message", call->said);
         if (call->result.len) {
             buf_add_byte(&call->line, ',');
             buf_add(&call->line, buf_str(&call->result));

@@ -57,6 +57,7 @@ struct control_call {
     struct arena arena;
     struct buf line; /* Of the row that is being written. */
     struct json_writer row;
+    str said;          /* By control_say(). */
     struct buf result; /* Members of the last line. */
     struct json_writer answer;
     const struct control_carrier *carrier;
@@ -84,7 +85,8 @@ WAITS enum err control_row_end(struct control_call *call);
 WAITS enum err control_row_raw(struct control_call *call, str json);
 /* How far a long command is: {"progress":{"done":...,"total":...}}, at once. */
 WAITS enum err control_progress(struct control_call *call, uint64_t done, uint64_t total);
-/* What the command line tells a person: the member "message" of the last line. */
+/* What the command line tells a person: the member "message" of the last line; each call adds a
+ * line to it. */
 void control_say(struct control_call *call, const char *format, ...) PRINTF_LIKE(2, 3);
 /* The member "document" of the last line, for commands that show one thing. */
 struct json_writer *control_document_begin(struct control_call *call);

@@ -5,9 +5,9 @@
  * run on a thread of the pool: see struct work.
  */
 #include "accounts/account.h"
-#include "formats/date.h"
 #include "ops/control_call.h"
-#include "ops/dkim_watch.h"
+#include "ops/dkim_rotate.h"
+#include "ops/dkim_view.h"
 #include "runtime/clock.h"
 #include "runtime/wait.h"
 #include "store/events.h"
@@ -16,8 +16,8 @@
 #include <stdio.h>
 
 enum {
-    LOOK_SECONDS = 5, /* For all keys of a list. */
-    SELECTOR_TRIES = 26,
+    LOOK_SECONDS = 5,        /* For all keys of a list. */
+    EVERYWHERE_SECONDS = 30, /* For those of one domain, asked everywhere. */
     NEW_KEYS_MAX = 2,
 };
 
@@ -29,8 +29,12 @@ struct work {
         WORK_ADD,
         WORK_STATE,
         WORK_ACTIVATE,
-        WORK_REMOVE
+        WORK_REMOVE,
+        WORK_ROTATE,
+        WORK_UNDO,
     } what;
+    enum dkim_undo undo;
+    size_t made;
     enum err result;
     struct why why;
 };
@@ -52,10 +56,16 @@ do_work(void *arg)
                                          &work->why);
         return;
     case WORK_ACTIVATE:
-        work->result = dkim_activate(work->keyring, key, now, &work->why);
+        work->result = keyring_activate(work->keyring, key->domain, key->selector, now, &work->why);
         return;
     case WORK_REMOVE:
         work->result = keyring_remove(work->keyring, key->domain, key->selector, &work->why);
+        return;
+    case WORK_ROTATE:
+        work->result = dkim_rotate(work->keyring, key->domain, now, &work->made, &work->why);
+        return;
+    case WORK_UNDO:
+        work->result = dkim_undo_one(work->keyring, work->undo, key, now, &work->why);
         return;
     }
 }
@@ -88,8 +98,30 @@ record_change(struct control_call *call, const struct key_info *key, const char 
         events_record(call->context->events, &event);
 }
 
+/* "absent at ns2.example.org (192.0.2.2)" for a person; who sees what for a program. */
 static void
-put_key(struct json_writer *writer, const struct key_info *key, enum dkim_sight sight, bool looked)
+put_views(struct json_writer *writer, const struct dkim_views *views)
+{
+    char text[400];
+
+    snprintf(text, sizeof(text), "%s%s%.*s", dkim_sight_name(views->together),
+             views->against.len && views->count > 1 ? " at " : "",
+             STR_ARG(views->count > 1 ? views->against : S("")));
+    json_put_text(writer, "dns", str_from(dkim_sight_name(views->together)));
+    json_put_text(writer, "seen", str_from(text));
+    json_begin_array(writer, "views");
+    for (size_t i = 0; i < views->count; i++) {
+        json_begin_object(writer, NULL);
+        json_put_text(writer, "who", views->items[i].who);
+        json_put_text(writer, "sight", str_from(dkim_sight_name(views->items[i].sight)));
+        json_end_object(writer);
+    }
+    json_end_array(writer);
+}
+
+/* VIEWS: NULL when nobody was asked. */
+static void
+put_key(struct json_writer *writer, const struct key_info *key, const struct dkim_views *views)
 {
     char name[400];
 
@@ -99,8 +131,8 @@ put_key(struct json_writer *writer, const struct key_info *key, enum dkim_sight 
     json_put_text(writer, "state", str_from(key_state_name(key->state)));
     json_put_time(writer, "since", key->changed);
     json_put_time(writer, "created", key->created);
-    if (looked)
-        json_put_text(writer, "dns", str_from(dkim_sight_name(sight)));
+    if (views)
+        put_views(writer, views);
     snprintf(name, sizeof(name), "%.*s._domainkey.%.*s", STR_ARG(key->selector),
              STR_ARG(key->domain));
     json_put_text(writer, "name", str_from(name));
@@ -109,28 +141,44 @@ put_key(struct json_writer *writer, const struct key_info *key, enum dkim_sight 
 
 /* --- Lists. */
 
+/* Of all domains our resolver alone tells, of one everybody. */
+WAITS static enum err
+look(struct control_call *call, const struct key_info *key, bool everywhere, instant deadline,
+     struct dkim_views *views)
+{
+    enum err e;
+
+    if (everywhere)
+        return dkim_look_everywhere(&call->arena, call->context->config, key, deadline, views);
+    *views = (struct dkim_views){ .count = 1, .items = { { .who = S("our resolver") } } };
+    e = dkim_look(&call->arena, key, deadline, &views->items[0].sight);
+    views->together = views->items[0].sight;
+    return e;
+}
+
 WAITS static enum err
 dkim_list(struct control_call *call)
 {
     bool looks = call->context->server && !json_get_bool(call->args, "offline");
-    instant deadline = deadline_in(SECONDS(LOOK_SECONDS));
+    bool everywhere = json_get_text(call->args, "domain").len > 0;
+    instant deadline = deadline_in(SECONDS(everywhere ? EVERYWHERE_SECONDS : LOOK_SECONDS));
+    struct dkim_views *views = arena_new(&call->arena, struct dkim_views);
     struct key_info *keys;
     str domain = S("");
     size_t count;
-    enum err e = OK;
+    enum err e = views ? OK : ERR_LIMIT;
 
-    if (json_get_text(call->args, "domain").len)
+    if (!e && everywhere)
         e = control_need_domain(call, &domain);
     if (e)
         return e;
     e = dkim_copy_keys(call->context->keyring, domain, &call->arena, &keys, &count);
     for (size_t i = 0; !e && i < count; i++) {
-        enum dkim_sight sight = SIGHT_UNKNOWN;
         if (looks)
-            e = dkim_look(&call->arena, &keys[i], deadline, &sight);
+            e = look(call, &keys[i], everywhere, deadline, views);
         if (e)
             break;
-        put_key(control_row(call), &keys[i], sight, looks);
+        put_key(control_row(call), &keys[i], looks ? views : NULL);
         e = control_row_end(call);
     }
     return e == ERR_LIMIT
@@ -140,43 +188,6 @@ dkim_list(struct control_call *call)
 
 /* --- New keys. */
 
-struct selector_search {
-    str domain;
-    str selector;
-    bool taken;
-};
-
-static bool
-is_taken(void *arg, const struct key_info *key)
-{
-    struct selector_search *search = arg;
-
-    search->taken = search->taken || (str_eq(key->domain, search->domain) &&
-                                      str_eq(key->selector, search->selector));
-    return true;
-}
-
-/* "r20261127", "r20261127b", …: the day tells how old a key is, wherever its name is met. */
-static enum err
-free_selector(struct control_call *call, str domain, str algorithm, str *selector)
-{
-    struct date today = date_from_instant(clock_now(), 0);
-
-    for (int try = 0; try < SELECTOR_TRIES; try++) {
-        struct selector_search search = { .domain = domain };
-        char letter[2] = { try ? (char)('a' + try) : '\0', '\0' };
-        if (!arena_printf(&call->arena, selector, "%c%04d%02d%02d%s", algorithm.ptr[0], today.year,
-                          today.month, today.day, letter))
-            return ERR_LIMIT;
-        search.selector = *selector;
-        keyring_each(call->context->keyring, is_taken, &search);
-        if (!search.taken)
-            return OK;
-    }
-    return control_fail(call, ERR_LIMIT, "too_many", "name one with --selector",
-                        "there are %d keys of today already", SELECTOR_TRIES);
-}
-
 WAITS static enum err
 add_key(struct control_call *call, str domain, str algorithm, str selector)
 {
@@ -184,9 +195,11 @@ add_key(struct control_call *call, str domain, str algorithm, str selector)
     enum err e = OK;
 
     if (!selector.len)
-        e = free_selector(call, domain, algorithm, &selector);
+        e = dkim_free_selector(call->context->keyring, domain, algorithm, clock_now(), &call->arena,
+                               &selector);
     if (e)
-        return e;
+        return control_fail(call, e, "too_many", "name one with --selector",
+                            "there are too many keys of today already");
     work.key = (struct key_info){ .domain = domain, .selector = selector, .algorithm = algorithm };
     if (json_get_bool(call->args, "dry_run"))
         return OK;
@@ -207,7 +220,7 @@ show_new(struct control_call *call, str domain)
     for (size_t i = 0; !e && i < count; i++) {
         if (keys[i].state != KEY_NEW)
             continue;
-        put_key(control_row(call), &keys[i], SIGHT_UNKNOWN, false);
+        put_key(control_row(call), &keys[i], NULL);
         e = control_row_end(call);
     }
     return e;
@@ -224,7 +237,8 @@ need_own_domain(struct control_call *call, str domain)
             return OK;
     } while (str_split(above, '.', &label, &above));
     if (json_get_bool(call->args, "force")) {
-        control_say(call, "%.*s is not one of our domains: its keys sign only what is sent in its name",
+        control_say(call,
+                    "%.*s is not one of our domains: its keys sign only what is sent in its name",
                     STR_ARG(domain));
         return OK;
     }
@@ -309,21 +323,22 @@ WAITS static enum err
 dkim_sign_now(struct control_call *call)
 {
     struct work work = { .what = WORK_ACTIVATE };
-    enum dkim_sight sight = SIGHT_UNKNOWN;
+    struct dkim_views *views = arena_new(&call->arena, struct dkim_views);
     enum err e = named_key(call, &work.key);
 
-    if (e)
-        return e;
+    if (e || !views)
+        return e ? e : ERR_LIMIT;
     if (work.key.state == KEY_NEW && !json_get_bool(call->args, "force")) {
         if (call->context->server)
-            e = dkim_look(&call->arena, &work.key, deadline_in(SECONDS(LOOK_SECONDS)), &sight);
+            e = look(call, &work.key, true, deadline_in(SECONDS(EVERYWHERE_SECONDS)), views);
         if (e)
             return control_failed(call, e);
-        if (sight != SIGHT_SEEN)
+        if (views->together != SIGHT_SEEN)
             return control_fail(call, ERR_REFUSED, "not_visible",
                                 "publish the record that 'outpost dkim list' shows, or add --force",
-                                "the record of %.*s in the DNS is not this key's: %s",
-                                STR_ARG(work.key.selector), dkim_sight_name(sight));
+                                "the record of %.*s in the DNS is not this key's: %s at %.*s",
+                                STR_ARG(work.key.selector), dkim_sight_name(views->together),
+                                STR_ARG(views->against));
     }
     return change_key(call, &work, "active");
 }
@@ -338,6 +353,36 @@ dkim_retire(struct control_call *call)
     return e ? e : change_key(call, &work, "retired");
 }
 
+/* Where we write the zone, what stands there follows.  False, and it is said, when it does not yet.
+ */
+WAITS static bool
+follow(struct control_call *call, const struct key_info *key, bool withdraw)
+{
+    struct why why = { "" };
+
+    if (!dkim_is_ours_to_publish(call->context->config, key->domain) || !call->context->server ||
+        json_get_bool(call->args, "dry_run"))
+        return true;
+    if (!dkim_publish(call->context->config, key, withdraw, &why)) {
+        record_change(call, key, withdraw ? "its record is withdrawn" : "its record is written");
+        return true;
+    }
+    control_say(call, "the record of %.*s is not %s yet: %s", STR_ARG(key->selector),
+                withdraw ? "withdrawn" : "written", why.text);
+    return false;
+}
+
+/* KEY as the keyring has it by now. */
+WAITS static enum err
+follow_change(struct control_call *call, struct key_info *key)
+{
+    enum err e = named_key(call, key);
+
+    if (!e)
+        (void)follow(call, key, false);
+    return e;
+}
+
 WAITS static enum err
 dkim_revoke(struct control_call *call)
 {
@@ -349,16 +394,179 @@ dkim_revoke(struct control_call *call)
                             "%.*s of %.*s signs at present", STR_ARG(work.key.selector),
                             STR_ARG(work.key.domain));
     work.key.state = KEY_REVOKED;
-    return e ? e : change_key(call, &work, "revoked");
+    if (!e)
+        e = change_key(call, &work, "revoked");
+    return e ? e : follow_change(call, &work.key);
 }
 
+/* The record goes first: nobody would know of it afterwards. */
 WAITS static enum err
 dkim_rm(struct control_call *call)
 {
     struct work work = { .what = WORK_REMOVE };
     enum err e = named_key(call, &work.key);
 
-    return e ? e : change_key(call, &work, "removed");
+    if (e)
+        return e;
+    if (work.key.state != KEY_ACTIVE && !follow(call, &work.key, true) &&
+        !json_get_bool(call->args, "force"))
+        return control_fail(call, ERR_BUSY, "not_withdrawn",
+                            "try again, or add --force and remove the record by hand",
+                            "the record of %.*s could not be withdrawn",
+                            STR_ARG(work.key.selector));
+    return change_key(call, &work, "removed");
+}
+
+/* --- Rotation. */
+
+static bool
+needs_record(const struct key_info *key, str selector)
+{
+    return !selector.len || str_eq(key->selector, selector);
+}
+
+WAITS static enum err
+dkim_publish_now(struct control_call *call)
+{
+    str selector = json_get_text(call->args, "selector");
+    struct key_info *keys;
+    size_t count, written = 0;
+    struct why why;
+    str domain;
+    enum err e = control_need_domain(call, &domain);
+
+    if (!e)
+        e = dkim_copy_keys(call->context->keyring, domain, &call->arena, &keys, &count);
+    if (e)
+        return e;
+    for (size_t i = 0; i < count; i++) {
+        if (!needs_record(&keys[i], selector))
+            continue;
+        if (!json_get_bool(call->args, "dry_run"))
+            e = dkim_publish(call->context->config, &keys[i], false, &why);
+        if (e)
+            return control_fail(call, e, "not_written", "see dns_update in outpost.conf(5)",
+                                "the record of %.*s could not be written: %s",
+                                STR_ARG(keys[i].selector), why.text);
+        record_change(call, &keys[i], "its record is written");
+        written++;
+    }
+    if (!written)
+        return control_fail(call, ERR_NOT_FOUND, "no_such_key",
+                            "'outpost dkim list' shows them all", "there is no such key");
+    control_say(call, "%zu %s of %.*s %s", written, written == 1 ? "record" : "records",
+                STR_ARG(domain),
+                json_get_bool(call->args, "dry_run") ? "would be written" : "written");
+    return OK;
+}
+
+/* What waits for its record, which is written at once where that is ours to do. */
+WAITS static enum err
+await_records(struct control_call *call, str domain)
+{
+    struct key_info *keys;
+    size_t count;
+    bool ours = dkim_is_ours_to_publish(call->context->config, domain), written = true;
+    enum err e = dkim_copy_keys(call->context->keyring, domain, &call->arena, &keys, &count);
+
+    for (size_t i = 0; !e && i < count; i++)
+        if (keys[i].state == KEY_NEW && written)
+            written = follow(call, &keys[i], false);
+    if (!e && ours && written)
+        control_say(call, "the records are written; the keys sign once everybody has seen them for "
+                          "dkim.settle");
+    else if (!e && !ours)
+        control_say(call, "put these records into the zone; the keys sign once everybody has seen "
+                          "them for dkim.settle");
+    return e ? e : show_new(call, domain);
+}
+
+WAITS static enum err
+dkim_rotate_now(struct control_call *call)
+{
+    struct work work = { .what = WORK_ROTATE };
+    enum err e = control_need_domain(call, &work.key.domain);
+
+    if (!e)
+        e = need_own_domain(call, work.key.domain);
+    if (e)
+        return e;
+    if (json_get_bool(call->args, "dry_run")) {
+        control_say(call, "new keys of %.*s would be made", STR_ARG(work.key.domain));
+        return OK;
+    }
+    e = run_work(call, &work);
+    if (e)
+        return control_failed(call, e);
+    work.key.selector = S("(next)");
+    if (work.made)
+        record_change(call, &work.key, "a rotation begins");
+    return await_records(call, work.key.domain);
+}
+
+static const char *
+undo_text(enum dkim_undo undo)
+{
+    static const char *const texts[] = {
+        [UNDO_NOTHING] = "",
+        [UNDO_NEW] = "removed: it did not sign yet",
+        [UNDO_SIGN] = "signing again",
+        [UNDO_REVOKE] = "retired again, and its record is whole",
+    };
+
+    return texts[undo];
+}
+
+WAITS static enum err
+undo_one(struct control_call *call, enum dkim_undo undo, const struct key_info *key)
+{
+    struct work work = { .what = WORK_UNDO, .undo = undo, .key = *key };
+    enum err e;
+
+    if (json_get_bool(call->args, "dry_run")) {
+        control_say(call, "%.*s would be %s", STR_ARG(key->selector), undo_text(undo));
+        return OK;
+    }
+    if (undo == UNDO_NEW && !follow(call, key, true) && !json_get_bool(call->args, "force"))
+        return control_fail(call, ERR_BUSY, "not_withdrawn",
+                            "try again, or add --force and remove the record by hand",
+                            "the record of %.*s could not be withdrawn", STR_ARG(key->selector));
+    e = run_work(call, &work);
+    if (e)
+        return control_failed(call, e);
+    record_change(call, key, undo_text(undo));
+    control_say(call, "%.*s is %s", STR_ARG(key->selector), undo_text(undo));
+    if (undo == UNDO_REVOKE) {
+        work.key.state = KEY_RETIRED;
+        work.key.record = key->whole;
+        (void)follow(call, &work.key, false);
+    }
+    return OK;
+}
+
+/* One step back. */
+WAITS static enum err
+dkim_undo_last(struct control_call *call)
+{
+    struct key_info *keys;
+    size_t count;
+    enum dkim_undo undo;
+    str domain;
+    enum err e = control_need_domain(call, &domain);
+
+    if (!e)
+        e = dkim_copy_keys(call->context->keyring, domain, &call->arena, &keys, &count);
+    if (e)
+        return e;
+    undo = dkim_undo_of(keys, count);
+    if (undo == UNDO_NOTHING)
+        return control_fail(call, ERR_NOT_FOUND, "nothing_to_undo",
+                            "'outpost dkim list' shows the keys",
+                            "no step of a rotation of %.*s can be undone", STR_ARG(domain));
+    for (size_t i = 0; !e && i < count; i++)
+        if (dkim_undo_takes(undo, keys, count, i))
+            e = undo_one(call, undo, &keys[i]);
+    return e;
 }
 
 /* clang-format off */
@@ -369,7 +577,10 @@ const struct control_command control_dkim[] = {
     { "dkim.sign",      dkim_sign_now,    CONTROL_NEEDS_ACCOUNTS }, /* domain selector force dry_run */
     { "dkim.retire",    dkim_retire,      CONTROL_NEEDS_ACCOUNTS }, /* domain selector dry_run reason */
     { "dkim.revoke",    dkim_revoke,      CONTROL_NEEDS_ACCOUNTS }, /* domain selector dry_run reason */
-    { "dkim.rm",        dkim_rm,          CONTROL_NEEDS_ACCOUNTS }, /* domain selector dry_run reason */
+    { "dkim.rm",        dkim_rm,          CONTROL_NEEDS_ACCOUNTS }, /* domain selector force dry_run reason */
+    { "dkim.publish",   dkim_publish_now, CONTROL_NEEDS_SERVER },   /* domain selector dry_run */
+    { "dkim.rotate",    dkim_rotate_now,  CONTROL_NEEDS_SERVER },   /* domain force dry_run */
+    { "dkim.undo",      dkim_undo_last,   CONTROL_NEEDS_SERVER },   /* domain force dry_run reason */
     { NULL, NULL, 0 },
 };
 /* clang-format on */

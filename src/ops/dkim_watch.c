@@ -10,15 +10,16 @@
 #include "base/map.h"
 #include "base/must.h"
 #include "config/config.h"
+#include "delivery/queue.h"
 #include "intake/intake.h"
+#include "ops/dkim_rotate.h"
+#include "ops/dkim_view.h"
 #include "ops/server.h"
 #include "runtime/clock.h"
-#include "runtime/dns.h"
 #include "runtime/fiber.h"
 #include "runtime/log.h"
 #include "runtime/wait.h"
 #include "store/events.h"
-#include "trust/dkim_record.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,12 +27,15 @@
 enum {
     LOOK_MEMORY_MAX = 64 << 20,
     KEY_NAME_MAX = 320,
+    LOOK_SECONDS = 60, /* For one key. */
 };
 
-/* When the record of a key was first seen, and last still seen. */
+/* What is known of the record of a key. */
 struct sighting {
-    instant first; /* Steady. */
-    bool missed;   /* An active key whose record has gone: said once. */
+    instant first;   /* Since when everybody has seen it: steady; 0: they do not. */
+    bool missed;     /* An active key whose record has gone: said once. */
+    bool unwritten;  /* Its record could not be written: said once. */
+    instant told_at; /* When a human was last told to do something: steady. */
 };
 
 struct dkim_watch {
@@ -39,138 +43,55 @@ struct dkim_watch {
     struct map sightings; /* By "selector@domain". */
 };
 
-const char *
-dkim_sight_name(enum dkim_sight sight)
-{
-    static const char *const names[] = {
-        [SIGHT_UNKNOWN] = "unknown",
-        [SIGHT_ABSENT] = "absent",
-        [SIGHT_OTHER] = "another key",
-        [SIGHT_SEEN] = "seen",
-    };
-
-    return names[sight];
-}
-
-enum err
-dkim_look(struct arena *arena, const struct key_info *key, instant deadline,
-          enum dkim_sight *sight)
-{
-    struct dns_answer answer;
-    char name[KEY_NAME_MAX];
-    enum err e;
-
-    *sight = SIGHT_UNKNOWN;
-    snprintf(name, sizeof(name), "%.*s._domainkey.%.*s", STR_ARG(key->selector),
-             STR_ARG(key->domain));
-    e = dns_lookup(arena, str_from(name), DNS_TXT, deadline, &answer);
-    if (e)
-        return e;
-    if (answer.status == DNS_NO_NAME || answer.status == DNS_NO_DATA)
-        *sight = SIGHT_ABSENT;
-    if (answer.status != DNS_FOUND)
-        return OK;
-    *sight = SIGHT_OTHER;
-    for (size_t i = 0; i < answer.count; i++)
-        if (dkim_record_same(answer.records[i].data, key->record))
-            *sight = SIGHT_SEEN;
-    return OK;
-}
-
-/* --- Copies. */
-
-struct copier {
-    struct arena *arena;
-    str domain;
-    struct key_info *keys;
-    size_t count;
-    size_t room;
-    bool full;
-};
-
-static bool
-count_key(void *arg, const struct key_info *key)
-{
-    struct copier *copier = arg;
-
-    copier->room += !copier->domain.len || str_eq(copier->domain, key->domain);
-    return true;
-}
-
-static bool
-copy_key(void *arg, const struct key_info *key)
-{
-    struct copier *copier = arg;
-    struct arena *arena = copier->arena;
-    struct key_info *copy;
-
-    if ((copier->domain.len && !str_eq(copier->domain, key->domain)) ||
-        copier->count == copier->room)
-        return true;
-    copy = &copier->keys[copier->count++];
-    *copy = *key;
-    copier->full = !arena_copy(arena, key->domain, &copy->domain) ||
-                   !arena_copy(arena, key->selector, &copy->selector) ||
-                   !arena_copy(arena, key->algorithm, &copy->algorithm) ||
-                   !arena_copy(arena, key->record, &copy->record);
-    return !copier->full;
-}
-
-enum err
-dkim_copy_keys(struct keyring *keyring, str domain, struct arena *arena, struct key_info **keys,
-               size_t *count)
-{
-    struct copier copier = { .arena = arena, .domain = domain };
-
-    keyring_each(keyring, count_key, &copier);
-    copier.keys = arena_new_array(arena, struct key_info, copier.room + 1);
-    if (!copier.keys)
-        return ERR_LIMIT;
-    keyring_each(keyring, copy_key, &copier);
-    *keys = copier.keys;
-    *count = copier.count;
-    return copier.full ? ERR_LIMIT : OK;
-}
-
-/* --- Steps. */
-
-enum err
-dkim_activate(struct keyring *keyring, const struct key_info *key, instant now, struct why *why)
-{
-    struct key_info *keys;
-    struct arena arena;
-    size_t count;
-    enum err e;
-
-    arena_init(&arena, LOOK_MEMORY_MAX);
-    /* First the new one: between the two steps both sign, never none. */
-    e = keyring_set_state(keyring, key->domain, key->selector, KEY_ACTIVE, now, why);
-    if (!e)
-        e = dkim_copy_keys(keyring, key->domain, &arena, &keys, &count);
-    for (size_t i = 0; !e && i < count; i++)
-        if (keys[i].state == KEY_ACTIVE && str_eq(keys[i].algorithm, key->algorithm) &&
-            !str_eq(keys[i].selector, key->selector))
-            e = keyring_set_state(keyring, keys[i].domain, keys[i].selector, KEY_RETIRED, now, why);
-    arena_done(&arena);
-    return e;
-}
-
 /* A step on a thread of the pool: it writes files. */
 struct step {
     struct keyring *keyring;
-    const struct key_info *key;
+    const struct key_info *key; /* As it was when it was looked at. */
     enum key_state to;
+    bool rotate; /* Make the next keys of its domain instead. */
+    size_t made;
     enum err result;
     struct why why;
 };
+
+struct still {
+    const struct key_info *key;
+    bool same;
+};
+
+static bool
+compare_key(void *arg, const struct key_info *key)
+{
+    struct still *still = arg;
+
+    if (str_eq(key->domain, still->key->domain) && str_eq(key->selector, still->key->selector))
+        still->same = key->state == still->key->state;
+    return !still->same;
+}
+
+/* Looking takes time, in which an operator may have decided otherwise. */
+static bool
+is_still(struct keyring *keyring, const struct key_info *key)
+{
+    struct still still = { .key = key };
+
+    keyring_each(keyring, compare_key, &still);
+    return still.same;
+}
 
 static void
 take_step(void *arg)
 {
     struct step *step = arg;
 
-    if (step->to == KEY_ACTIVE)
-        step->result = dkim_activate(step->keyring, step->key, clock_now(), &step->why);
+    if (!is_still(step->keyring, step->key))
+        step->result = err_why(&step->why, ERR_BUSY, "somebody else changed it");
+    else if (step->rotate)
+        step->result =
+            dkim_rotate(step->keyring, step->key->domain, clock_now(), &step->made, &step->why);
+    else if (step->to == KEY_ACTIVE)
+        step->result = keyring_activate(step->keyring, step->key->domain, step->key->selector,
+                                        clock_now(), &step->why);
     else
         step->result = keyring_set_state(step->keyring, step->key->domain, step->key->selector,
                                          step->to, clock_now(), &step->why);
@@ -224,66 +145,224 @@ sighting_of(struct dkim_watch *watch, const struct key_info *key)
     return sighting;
 }
 
-/* RFC 6376 has no time for this: but a secondary server may still lack what the first one has. */
-WAITS static void
-judge_new(struct dkim_watch *watch, const struct key_info *key, enum dkim_sight sight,
-          duration settle)
+/* Writes KEY's record; the key may be removed while that lasts, and the record goes again then. */
+WAITS static bool
+publish(struct dkim_watch *watch, const struct key_info *key)
 {
+    const struct config *config = server_config(watch->server);
+    struct keyring *keyring = server_services(watch->server)->keyring;
     struct sighting *sighting = sighting_of(watch, key);
+    struct why why = { "" };
+    enum err e = dkim_publish(config, key, false, &why);
 
-    if (!sighting)
-        return;
-    if (sight != SIGHT_SEEN) {
-        if (sight != SIGHT_UNKNOWN)
-            sighting->first = 0;
-        return;
+    if (e && sighting && !sighting->unwritten)
+        log_warning(
+            "the DKIM record %.*s._domainkey.%.*s could not be written, and is tried again: "
+            "%s",
+            STR_ARG(key->selector), STR_ARG(key->domain), why.text);
+    if (sighting)
+        sighting->unwritten = e != OK;
+    if (e)
+        return false;
+    log_info("the DKIM record %.*s._domainkey.%.*s is written", STR_ARG(key->selector),
+             STR_ARG(key->domain));
+    if (is_still(keyring, key) || key->state != KEY_NEW)
+        return true;
+    e = dkim_publish(config, key, true, &why);
+    if (e)
+        log_warning("the record of a removed DKIM key is left: %s", why.text);
+    return false;
+}
+
+/* Where we write the zone: what stands there follows the keyring.  Another's record is not touched
+ * unasked, but for that of a key of ours that is revoked. */
+WAITS static enum err
+keep_published(struct dkim_watch *watch, struct arena *arena, const struct key_info *key)
+{
+    const struct config *config = server_config(watch->server);
+    enum dkim_sight sight;
+    enum err e;
+
+    if (!dkim_is_ours_to_publish(config, key->domain))
+        return OK;
+    e = dkim_look_primary(arena, config, key, deadline_in(SECONDS(LOOK_SECONDS)), &sight);
+    if (e)
+        return e;
+    if ((sight == SIGHT_ABSENT && key->state != KEY_REVOKED) ||
+        (sight == SIGHT_OTHER && key->state == KEY_REVOKED))
+        (void)publish(watch, key);
+    return OK;
+}
+
+/* Once a day, where a human has to do something. */
+static bool
+is_to_be_told(struct sighting *sighting)
+{
+    if (sighting->told_at && clock_steady() - sighting->told_at < DAYS(1))
+        return false;
+    sighting->told_at = clock_steady();
+    return true;
+}
+
+/* RFC 6376 has no time for this: but resolvers may still remember that there was no record. */
+WAITS static enum err
+look_at_new(struct dkim_watch *watch, struct arena *arena, const struct key_info *key)
+{
+    const struct config *config = server_config(watch->server);
+    struct sighting *sighting = sighting_of(watch, key);
+    struct dkim_views *views = arena_new(arena, struct dkim_views);
+    enum err e;
+
+    if (!sighting || !views)
+        return ERR_LIMIT;
+    e = dkim_look_everywhere(arena, config, key, deadline_in(SECONDS(LOOK_SECONDS)), views);
+    if (e)
+        return e;
+    if (views->together == SIGHT_ABSENT || views->together == SIGHT_OTHER)
+        sighting->first = 0;
+    if (views->together != SIGHT_SEEN) {
+        if (clock_now() - key->created >= DAYS(1) && is_to_be_told(sighting))
+            log_warning("a new DKIM key waits for its record: %.*s._domainkey.%.*s is %s at %.*s",
+                        STR_ARG(key->selector), STR_ARG(key->domain),
+                        dkim_sight_name(views->together), STR_ARG(views->against));
+        return OK;
     }
     if (!sighting->first)
         sighting->first = clock_steady();
-    if (clock_steady() - sighting->first >= settle)
+    if (clock_steady() - sighting->first >= config->dkim.settle)
         move_on(watch, key, KEY_ACTIVE);
+    return OK;
 }
 
-static void
-judge_active(struct dkim_watch *watch, const struct key_info *key, enum dkim_sight sight)
+/* A key whose time has come is followed by another, where we write the zone ourselves; a rotation
+ * that was undone is not begun anew while its key is retired. */
+WAITS static void
+renew(struct dkim_watch *watch, const struct key_info *key, bool in_rotation)
+{
+    const struct config *config = server_config(watch->server);
+    struct step step = { .keyring = server_services(watch->server)->keyring,
+                         .key = key,
+                         .rotate = true };
+    struct sighting *sighting = sighting_of(watch, key);
+
+    if (!config->dkim.rotate_every || in_rotation || !sighting ||
+        clock_now() - key->created < config->dkim.rotate_every)
+        return;
+    if (!dkim_is_ours_to_publish(config, key->domain)) {
+        if (is_to_be_told(sighting))
+            log_warning("the DKIM key %.*s of %.*s is older than dkim.rotate_every: "
+                        "'outpost dkim rotate %.*s' begins with the next one",
+                        STR_ARG(key->selector), STR_ARG(key->domain), STR_ARG(key->domain));
+        return;
+    }
+    offload(take_step, &step);
+    if (step.result)
+        log_warning("the DKIM keys of %.*s were not rotated: %s", STR_ARG(key->domain),
+                    step.why.text);
+    else if (step.made)
+        log_info("the DKIM keys of %.*s are being rotated", STR_ARG(key->domain));
+}
+
+WAITS static enum err
+look_at_active(struct dkim_watch *watch, struct arena *arena, const struct key_info *key)
 {
     struct sighting *sighting = sighting_of(watch, key);
+    enum dkim_sight sight;
+    enum err e = dkim_look(arena, key, deadline_in(SECONDS(LOOK_SECONDS)), &sight);
     bool gone = sight == SIGHT_ABSENT || sight == SIGHT_OTHER;
 
-    if (!sighting || sight == SIGHT_UNKNOWN)
-        return;
+    if (e || !sighting || sight == SIGHT_UNKNOWN)
+        return e;
     if (gone && !sighting->missed)
         log_warning("the DKIM record %.*s._domainkey.%.*s is %s in the DNS, but its key signs: "
                     "'outpost dkim list %.*s' shows what must stand there",
                     STR_ARG(key->selector), STR_ARG(key->domain), dkim_sight_name(sight),
                     STR_ARG(key->domain));
     sighting->missed = gone;
+    return OK;
+}
+
+/* Whether a message waits that KEY may have signed before it was retired: held by an operator or a
+ * rule, it can be older than delivery.expire lets others become. */
+WAITS static enum err
+look_for_older_mail(struct dkim_watch *watch, struct arena *arena, const struct key_info *key,
+                    bool *found)
+{
+    const struct config *config = server_config(watch->server);
+    duration age = clock_now() - key->changed - config->smtp.message_timeout;
+    struct queue_query query;
+    struct queue_entry *entries;
+    char text[40];
+    size_t count = 0;
+    bool more;
+    enum err e;
+
+    *found = true;
+    if (age < SECONDS(10000))
+        snprintf(text, sizeof(text), "age:>%llds", (long long)(MAX(age, 0) / SECONDS(1)));
+    else
+        snprintf(text, sizeof(text), "age:>%lldh", (long long)MIN(age / HOURS(1), 999999));
+    e = queue_query_parse(str_from(text), &query, NULL);
+    if (!e)
+        e = queue_list(server_queue(watch->server), &query, 1, arena, &entries, &count, &more);
+    *found = e || count;
+    return e;
 }
 
 WAITS static enum err
-look_at(struct dkim_watch *watch, struct arena *arena, const struct key_info *key)
+look_at_retired(struct dkim_watch *watch, struct arena *arena, const struct key_info *key)
 {
     const struct config *config = server_config(watch->server);
-    enum dkim_sight sight;
+    /* What it signed may wait as long as a message may, or came in just before. */
+    duration overlap =
+        MAX(MAX(config->dkim.overlap, config->delivery.expire), config->smtp.message_timeout);
+    bool found;
     enum err e;
 
-    if (key->state == KEY_RETIRED) {
-        /* What it signed may wait as long as a message may. */
-        duration overlap = MAX(config->dkim.overlap, config->delivery.expire);
-        if (clock_now() - key->changed >= overlap)
-            move_on(watch, key, KEY_REVOKED);
+    if (clock_now() - key->changed < overlap)
         return OK;
-    }
-    if (key->state == KEY_REVOKED)
-        return OK;
-    e = dkim_look(arena, key, deadline_in(SECONDS(30)), &sight);
+    e = look_for_older_mail(watch, arena, key, &found);
+    if (!e && !found)
+        move_on(watch, key, KEY_REVOKED);
+    return e;
+}
+
+WAITS static enum err
+look_at(struct dkim_watch *watch, struct arena *arena, const struct key_info *key, bool in_rotation)
+{
+    enum err e = keep_published(watch, arena, key);
+
     if (e)
         return e;
-    if (key->state == KEY_NEW)
-        judge_new(watch, key, sight, config->dkim.settle);
-    else
-        judge_active(watch, key, sight);
+    switch (key->state) {
+    case KEY_NEW:
+        return look_at_new(watch, arena, key);
+    case KEY_ACTIVE:
+        e = look_at_active(watch, arena, key);
+        if (!e)
+            renew(watch, key, in_rotation);
+        return e;
+    case KEY_RETIRED:
+        return look_at_retired(watch, arena, key);
+    case KEY_REVOKED:
+        break;
+    }
     return OK;
+}
+
+/* Whether a key of the domain and algorithm of KEYS[INDEX] is on its way in, or out. */
+static bool
+is_in_rotation(const struct key_info *keys, size_t count, size_t index)
+{
+    size_t i = index;
+
+    while (i > 0 && str_eq(keys[i - 1].domain, keys[index].domain)) /* They are in order. */
+        i--;
+    for (; i < count && str_eq(keys[i].domain, keys[index].domain); i++)
+        if ((keys[i].state == KEY_NEW || keys[i].state == KEY_RETIRED) &&
+            str_eq(keys[i].algorithm, keys[index].algorithm))
+            return true;
+    return false;
 }
 
 WAITS static enum err
@@ -299,7 +378,7 @@ look_at_all(struct dkim_watch *watch)
     e = dkim_copy_keys(server_services(watch->server)->keyring, S(""), &all, &keys, &count);
     for (size_t i = 0; !e && i < count; i++) {
         arena_clear(&one);
-        e = look_at(watch, &one, &keys[i]);
+        e = look_at(watch, &one, &keys[i], is_in_rotation(keys, count, i));
         if (e != ERR_CANCELLED)
             e = OK;
     }

@@ -4,7 +4,7 @@
 #include "accounts/account.h"
 #include "config/config.h"
 #include "ops/control_call.h"
-#include "ops/dkim_watch.h"
+#include "ops/dkim_rotate.h"
 #include "ops/dns_records.h"
 #include "runtime/clock.h"
 #include "runtime/wait.h"

@@ -434,6 +434,8 @@ dns_type_name(enum dns_type type)
     switch (type) {
     case DNS_A:
         return "A";
+    case DNS_NS:
+        return "NS";
     case DNS_CNAME:
         return "CNAME";
     case DNS_PTR:
@@ -481,6 +483,7 @@ format_record(struct arena *arena, enum dns_type type, const struct dns_record *
     case DNS_SRV:
         return arena_printf(arena, text, "%u 1 %u %.*s.", record->preference, record->port,
                             STR_ARG(record->name));
+    case DNS_NS:
     case DNS_CNAME:
     case DNS_PTR:
         return arena_printf(arena, text, "%.*s.", STR_ARG(record->name));

@@ -15,6 +15,7 @@
 
 enum dns_type {
     DNS_A = 1,
+    DNS_NS = 2,
     DNS_CNAME = 5,
     DNS_PTR = 12,
     DNS_MX = 15,
@@ -36,7 +37,7 @@ struct dns_record {
     ipaddr addr;         /* A, AAAA */
     uint16_t preference; /* MX; SRV: the priority */
     uint16_t port;       /* SRV */
-    str name;            /* MX, CNAME, PTR, SRV; "" for the root: null MX, no such service */
+    str name;            /* MX, CNAME, NS, PTR, SRV; "" for the root: null MX, no such service */
     str data;            /* TXT: the strings joined.  TLSA: RDATA. */
 };
 

@@ -5,6 +5,7 @@
 
 #include "check.h"
 #include "runtime/clock.h"
+#include "runtime/dns_ask.h"
 #include "runtime/fiber.h"
 #include "runtime/sim.h"
 
@@ -26,10 +27,16 @@ static pid_t server;
 static char good_anchor[512];
 static char wrong_anchor[512];
 
+/* 200 bytes of text: eight of them do not fit into a datagram. */
+#define TEN "0123456789"
+#define LARGE                                                                                      \
+    "\"" TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN "\" "
+
 static const char zone_text[] =
     "@ 300 SOA ns hostmaster 1 3600 600 86400 60\n@ 300 NS ns\nns 300 A 127.0.0.1\n"
     "@ 300 MX 10 mx1\n@ 300 MX 20 mx2\nmx1 300 A 192.0.2.1\nmx1 300 AAAA 2001:db8::1\n"
     "www 300 CNAME mx1\n@ 300 TXT \"v=spf1 \" \"-all\"\n"
+    "large 300 TXT " LARGE LARGE LARGE LARGE LARGE LARGE LARGE LARGE "\n"
     "_25._tcp.mx1 300 TLSA 3 1 1 "
     "0000000000000000000000000000000000000000000000000000000000000001\n";
 
@@ -307,6 +314,47 @@ a_question_without_answer_can_be_given_up(void)
 }
 
 static void
+ask_directly(const struct endpoint *at, const char *name, enum dns_type type, duration patience)
+{
+    arena_clear(&arena);
+    answer = (struct dns_answer){};
+    CHECK(dns_ask(&arena, at, str_from(name), type, deadline_in(patience), &answer) == OK);
+}
+
+static void
+ask_one_server(void *arg)
+{
+    struct endpoint knot = { ipaddr_from_v4(0x7f000001), port };
+    struct endpoint silent = { ipaddr_from_v4(0x7f000001), *(uint16_t *)arg };
+    struct endpoint nobody = { ipaddr_from_v4(0x7f000001), free_port() };
+
+    ask_directly(&knot, "Plain.test", DNS_NS, SECONDS(5));
+    CHECK(answer.status == DNS_FOUND && answer.count == 1 && !answer.secure);
+    CHECK_STR(answer.records[0].name, "ns.plain.test");
+    ask_directly(&knot, "nobody.plain.test", DNS_TXT, SECONDS(5));
+    CHECK(answer.status == DNS_NO_NAME);
+    ask_directly(&knot, "large.plain.test", DNS_TXT, SECONDS(5));
+    CHECK(answer.status == DNS_FOUND && answer.records[0].data.len == 1600);
+    ask_directly(&knot, "else.example", DNS_TXT, SECONDS(5));
+    CHECK(answer.status == DNS_TEMPORARY && answer.why[0]);
+    ask_directly(&silent, "plain.test", DNS_TXT, MILLISECONDS(50));
+    CHECK(answer.status == DNS_TEMPORARY);
+    ask_directly(&nobody, "plain.test", DNS_TXT, SECONDS(5));
+    CHECK(answer.status == DNS_TEMPORARY);
+    CHECK(dns_ask(&arena, &knot, S("a..b"), DNS_TXT, NEVER, &answer) == ERR_SYNTAX);
+}
+
+static uint16_t silent_at;
+
+static void
+one_server_is_asked_past_the_resolver(void)
+{
+    struct runtime_options options = { .loops = 1 };
+
+    CHECK(runtime_run(&options, ask_one_server, &silent_at) == OK);
+}
+
+static void
 ask_the_simulated(void *arg)
 {
     struct dns_record mx = { .preference = 10, .name = S("mx.example.test") };
@@ -395,16 +443,16 @@ silent_socket(uint16_t *at)
 int
 main(void)
 {
-    uint16_t silent_port;
-    int silent = silent_socket(&silent_port);
+    int silent = silent_socket(&silent_at);
 
     arena_init(&arena, 1 << 20);
     RUN(the_simulated_dns_answers_from_its_table);
     RUN(mistakes_in_the_configuration_are_explained);
     if (start_server()) {
-        configure(silent_port);
+        configure(silent_at);
         RUN(a_signed_zone_is_secure);
         RUN(unsigned_is_insecure_and_a_wrong_key_is_bogus);
+        RUN(one_server_is_asked_past_the_resolver);
         RUN(forty_thousand_questions_at_once_are_answered);
         RUN(a_question_without_answer_can_be_given_up);
     } else {

@@ -229,6 +229,7 @@ read_data(struct arena *arena, const struct reader *packet, const struct record 
         (void)read_u16(&data); /* The weight: we only look whether a record is there. */
         out->port = (uint16_t)read_u16(&data);
         return read_data_name(arena, &data, scratch, &out->name);
+    case DNS_NS:
     case DNS_CNAME:
     case DNS_PTR:
         return read_data_name(arena, &data, scratch, &out->name);

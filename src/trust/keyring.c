@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/must.h"
 #include "trust/dkim_key.h"
+#include "trust/dkim_record.h"
 #include "trust/dkim_sign.h"
 
 #include <errno.h>
@@ -339,6 +340,8 @@ load_key(const struct keyring *keyring, const struct ring *old, struct entry *en
     e = key_path(keyring, entry, path);
     if (!e)
         e = dkim_key_load(path, &key, why);
+    if (e == ERR_NOT_FOUND && entry->state == KEY_RETIRED)
+        return OK; /* It was revoked in between: see keyring.h. */
     if (!e)
         entry->held = held_new(key);
     return e;
@@ -619,34 +622,32 @@ keyring_add(struct keyring *keyring, str domain, str selector, str algorithm, in
     return change(&c, edit_add);
 }
 
-/* RFC 6376 3.6.1: an empty p= says that the key is not to be believed any more. */
-static void
-empty_record(struct entry *entry)
+static enum err
+gone(const struct change *c, const char *what)
 {
-    char record[64];
-
-    snprintf(record, sizeof(record), "v=DKIM1; k=%s; p=", entry->algorithm);
-    free(entry->record);
-    entry->record = str_dup(str_from(record));
+    return err_why(c->why, ERR_REFUSED, "the %s of %.*s at %.*s is gone: make a new key", what,
+                   STR_ARG(c->selector), STR_ARG(c->domain));
 }
 
 static enum err
 edit_state(struct change *c, struct ring *ring)
 {
     struct entry *entry = ring_find(ring, c->domain, c->selector);
+    str key;
 
     if (!entry)
         return not_found(c);
-    if (entry->state == KEY_REVOKED && c->state != KEY_REVOKED)
-        return err_why(c->why, ERR_REFUSED,
-                       "the private half of %.*s at %.*s is gone: make a new key",
-                       STR_ARG(c->selector), STR_ARG(c->domain));
+    if (!entry->held && c->state < KEY_RETIRED)
+        return gone(c, "private half");
+    /* Older versions forgot the record of a revoked key. */
+    if (entry->state == KEY_REVOKED && c->state == KEY_RETIRED &&
+        !(dkim_record_key(str_from(entry->record), &key) && key.len))
+        return gone(c, "record");
     if (entry->state != c->state)
         entry->changed = c->now;
     entry->state = c->state;
     if (c->state != KEY_REVOKED)
         return OK;
-    empty_record(entry);
     held_unref(take(entry->held));
     return key_path(c->keyring, entry, c->dead_file);
 }
@@ -663,6 +664,36 @@ keyring_set_state(struct keyring *keyring, str domain, str selector, enum key_st
                         .why = why };
 
     return change(&c, edit_state);
+}
+
+static enum err
+edit_activate(struct change *c, struct ring *ring)
+{
+    const struct entry *chosen = ring_find(ring, c->domain, c->selector);
+    enum err e;
+
+    c->state = KEY_ACTIVE;
+    e = edit_state(c, ring);
+    for (size_t i = 0; !e && i < ring->count; i++) {
+        struct entry *entry = &ring->entries[i];
+        if (entry == chosen || entry->state != KEY_ACTIVE ||
+            !str_eq(str_from(entry->domain), c->domain) ||
+            strcmp(entry->algorithm, chosen->algorithm) != 0)
+            continue;
+        entry->state = KEY_RETIRED;
+        entry->changed = c->now;
+    }
+    return e;
+}
+
+enum err
+keyring_activate(struct keyring *keyring, str domain, str selector, instant now, struct why *why)
+{
+    struct change c = {
+        .keyring = keyring, .domain = domain, .selector = selector, .now = now, .why = why
+    };
+
+    return change(&c, edit_activate);
 }
 
 static enum err
@@ -701,6 +732,7 @@ keyring_each(struct keyring *keyring, bool (*fn)(void *arg, const struct key_inf
 
     for (size_t i = 0; i < ring->count; i++) {
         const struct entry *entry = &ring->entries[i];
+        char empty[64];
         struct key_info info = {
             .domain = str_from(entry->domain),
             .selector = str_from(entry->selector),
@@ -709,7 +741,14 @@ keyring_each(struct keyring *keyring, bool (*fn)(void *arg, const struct key_inf
             .created = entry->created,
             .changed = entry->changed,
             .record = str_from(entry->record),
+            .whole = str_from(entry->record),
+            .can_sign = entry->held != NULL,
         };
+        /* RFC 6376 3.6.1: an empty p= says that the key is not to be believed any more. */
+        if (entry->state == KEY_REVOKED) {
+            snprintf(empty, sizeof(empty), "v=DKIM1; k=%s; p=", entry->algorithm);
+            info.record = str_from(empty);
+        }
         if (!fn(arg, &info))
             break;
     }

@@ -6,7 +6,8 @@
  *     is not seen yet                      it signed may still   p= may stand in the DNS
  *                                          be on its way
  *
- * Each step has one back, up to KEY_REVOKED.  DIR/keyring lists the keys, one a line, and is
+ * Each step has one back; that from KEY_REVOKED leads to KEY_RETIRED, with the record again, but
+ * without a private half: such a key never signs again.  DIR/keyring lists the keys, one a line, and is
  * replaced as a whole; the private halves are DIR/SELECTOR@DOMAIN.pem, mode 0600.  A change is
  * durable when its call returns OK.
  *
@@ -46,6 +47,8 @@ struct key_info {
     instant created; /* Wall clock, whole seconds. */
     instant changed; /* Since when it is in this state. */
     str record;      /* "v=DKIM1; k=rsa; p=…"; of a revoked key with an empty p=. */
+    str whole;       /* The same before it was revoked; an empty p= when that is not known. */
+    bool can_sign;   /* Its private half is there. */
 };
 
 /* Makes DIR when it is not there.  ERR_CORRUPT, ERR_REFUSED (a private half that others can read).
@@ -59,9 +62,13 @@ enum err keyring_reload(struct keyring *keyring, struct why *why);
  * algorithm; ERR_LIMIT. */
 enum err keyring_add(struct keyring *keyring, str domain, str selector, str algorithm, instant now,
                      struct why *why);
-/* ERR_NOT_FOUND; ERR_REFUSED: there is no way back from KEY_REVOKED. */
+/* ERR_NOT_FOUND; ERR_REFUSED: the private half, or after KEY_REVOKED the record, is gone. */
 enum err keyring_set_state(struct keyring *keyring, str domain, str selector, enum key_state state,
                            instant now, struct why *why);
+/* Makes a key sign in place of those of its algorithm that sign for its domain: one change.  Errors
+ * as above. */
+enum err keyring_activate(struct keyring *keyring, str domain, str selector, instant now,
+                          struct why *why);
 /* Takes a key away with its file.  ERR_REFUSED while it is KEY_ACTIVE. */
 enum err keyring_remove(struct keyring *keyring, str domain, str selector, struct why *why);
 

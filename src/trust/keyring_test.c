@@ -166,6 +166,63 @@ each_step_has_a_way_back_until_the_private_half_is_gone(void)
     end();
 }
 
+static bool
+keep_key(void *arg, const struct key_info *key)
+{
+    str *texts = arg;
+
+    texts[0] = (str){ str_dup(key->record), key->record.len };
+    texts[1] = (str){ str_dup(key->whole), key->whole.len };
+    CHECK(key->can_sign == (key->state != KEY_REVOKED));
+    return true;
+}
+
+static void
+a_revoked_key_has_an_empty_record_and_can_have_the_whole_one_back(void)
+{
+    str before[2], after[2];
+    struct why why;
+
+    begin();
+    add(ORG, "one", "ed25519", KEY_ACTIVE);
+    keyring_each(keyring, keep_key, before);
+    CHECK(keyring_set_state(keyring, ORG, S("one"), KEY_REVOKED, day_one, NULL) == OK);
+    reopen();
+    keyring_each(keyring, keep_key, after);
+    CHECK_STR(after[0], "v=DKIM1; k=ed25519; p=");
+    CHECK(str_eq(after[1], before[0]) && str_eq(before[0], before[1]));
+    CHECK(keyring_set_state(keyring, ORG, S("one"), KEY_RETIRED, day_one, NULL) == OK);
+    reopen();
+    list_is("one/example.org ed25519 retired; ");
+    CHECK(keyring_set_state(keyring, ORG, S("one"), KEY_ACTIVE, day_one, &why) == ERR_REFUSED);
+    CHECK(keyring_activate(keyring, ORG, S("one"), day_one, &why) == ERR_REFUSED);
+    CHECK(keyring_set_state(keyring, ORG, S("one"), KEY_REVOKED, day_one, NULL) == OK);
+    for (size_t i = 0; i < 2; i++) {
+        free((void *)(uintptr_t)before[i].ptr);
+        free((void *)(uintptr_t)after[i].ptr);
+    }
+    end();
+}
+
+static void
+a_key_takes_the_place_of_those_of_its_algorithm(void)
+{
+    begin();
+    add(ORG, "a", "ed25519", KEY_ACTIVE);
+    add(ORG, "b", "ed25519", KEY_NEW);
+    add(ORG, "c", "rsa", KEY_ACTIVE);
+    add(S("example.com"), "d", "ed25519", KEY_ACTIVE);
+    CHECK(keyring_activate(keyring, ORG, S("b"), day_one, NULL) == OK);
+    reopen();
+    list_is("d/example.com ed25519 active; a/example.org ed25519 retired; "
+            "b/example.org ed25519 active; c/example.org rsa active; ");
+    CHECK(keyring_activate(keyring, ORG, S("a"), day_one, NULL) == OK);
+    list_is("d/example.com ed25519 active; a/example.org ed25519 active; "
+            "b/example.org ed25519 retired; c/example.org rsa active; ");
+    CHECK(keyring_activate(keyring, ORG, S("x"), day_one, NULL) == ERR_NOT_FOUND);
+    end();
+}
+
 static void
 an_active_key_is_not_removed(void)
 {
@@ -255,6 +312,8 @@ main(void)
     RUN(a_key_of_the_domain_above_signs_for_those_below);
     RUN(whoever_signs_keeps_the_key_while_it_is_revoked);
     RUN(each_step_has_a_way_back_until_the_private_half_is_gone);
+    RUN(a_revoked_key_has_an_empty_record_and_can_have_the_whole_one_back);
+    RUN(a_key_takes_the_place_of_those_of_its_algorithm);
     RUN(an_active_key_is_not_removed);
     RUN(names_that_are_none_are_refused);
     RUN(a_selector_stands_once_in_a_domain);

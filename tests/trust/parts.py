@@ -33,28 +33,32 @@ SHAPES = {
 
 
 class Knot:
-    """A name server whose zone takes dynamic updates from loopback (RFC 2136)."""
+    """A name server whose zone takes dynamic updates from loopback (RFC 2136).  At `address` it listens on port 53;
+    `servers` are the addresses of the zone's servers, `key` (a name and a secret in base64) is another who may update."""
 
-    def __init__(self, zone, records=""):
+    def __init__(self, zone, records="", address=None, servers=("127.0.0.1",), key=None):
         program = need("knotd")
-        self.zone = zone
+        self.zone, self.address = zone, address or "127.0.0.1"
+        names = "".join(f"@ NS ns{i}\nns{i} A {server}\n" for i, server in enumerate(servers, 1))
+        key_text = f"key:\n  - id: {key[0]}\n    algorithm: hmac-sha256\n    secret: {key[1]}\n" if key else ""
+        acl_text = f"  - id: keyed\n    key: {key[0]}\n    action: update\n" if key else ""
         self.dir = tempfile.mkdtemp(prefix="knot-")
         os.makedirs(os.path.join(self.dir, "db"))
-        self.port = free_port()
+        self.port = 53 if address else free_port()
         with open(os.path.join(self.dir, f"{zone}.zone"), "w") as f:
-            f.write(f"$ORIGIN {zone}.\n$TTL 1\n@ SOA ns hostmaster 1 3600 600 86400 1\n@ NS ns\nns A 127.0.0.1\n{records}\n")
+            f.write(f"$ORIGIN {zone}.\n$TTL 1\n@ SOA ns1 hostmaster 1 3600 600 86400 1\n{names}{records}\n")
         conf = os.path.join(self.dir, "knot.conf")
         with open(conf, "w") as f:
-            f.write(f"server:\n  rundir: {self.dir}\n  listen: 127.0.0.1@{self.port}\n  user: root\n"
-                    f"database:\n  storage: {self.dir}/db\n"
-                    f"acl:\n  - id: local\n    address: 127.0.0.1\n    action: update\n"
-                    f"zone:\n  - domain: {zone}\n    storage: {self.dir}\n    file: {zone}.zone\n    acl: local\n")
+            f.write(f"server:\n  rundir: {self.dir}\n  listen: {self.address}@{self.port}\n  user: root\n"
+                    f"database:\n  storage: {self.dir}/db\n{key_text}"
+                    f"acl:\n{acl_text}  - id: local\n    address: {self.address}\n    action: update\n"
+                    f"zone:\n  - domain: {zone}\n    storage: {self.dir}\n    file: {zone}.zone\n    acl: [{'keyed, ' if key else ''}local]\n")
         self.log = open(os.path.join(self.dir, "log"), "wb")
         self.process = subprocess.Popen([program, "-c", conf], stdout=self.log, stderr=self.log)
-        wait_port(self.port)
+        wait_port(self.port, self.address)
 
     def update(self, *lines):
-        text = f"server 127.0.0.1 {self.port}\nzone {self.zone}.\n" + "\n".join(lines) + "\nsend\n"
+        text = f"server {self.address} {self.port}\nlocal {self.address}\nzone {self.zone}.\n" + "\n".join(lines) + "\nsend\n"
         done = subprocess.run([need("knsupdate")], input=text, capture_output=True, text=True, timeout=20)
         with open(os.path.join(self.dir, "log")) as log:
             assert done.returncode == 0 and "fail" not in done.stdout.lower(), f"{text}\n{done.stdout}{log.read()}"
@@ -62,6 +66,12 @@ class Knot:
     def publish(self, name, record):
         pieces = " ".join(f'"{record[i:i + 200]}"' for i in range(0, len(record), 200))
         self.update(f"del {name}. TXT", f"add {name}. 1 TXT {pieces}")
+
+    def records(self, name):
+        """The TXT records of a name, as this server has them now."""
+        done = subprocess.run([need("kdig"), f"@{self.address}", "-p", str(self.port), "+short", "TXT", name],
+                              capture_output=True, text=True, timeout=20)
+        return ["".join(line.split('"')[1::2]) for line in done.stdout.splitlines()]
 
     def withdraw(self, name):
         self.update(f"del {name}. TXT")
