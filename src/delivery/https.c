@@ -46,9 +46,9 @@ enum err
 https_connect(struct tls_context *context, struct arena *arena, str host, uint16_t port,
               instant deadline, struct stream **stream, enum tls_fault *fault, struct why *why)
 {
-    struct tls_client_options options = { .server_name = host,
-                                          .verify = TLS_VERIFY_PKIX,
-                                          .fault = fault };
+    struct tls_client_options options = {
+        .server_name = host, .verify = TLS_VERIFY_PKIX, .san_only = true, .fault = fault
+    };
     struct search search = {};
     enum err e = find_addresses(arena, host, port, deadline, &search, why);
 

@@ -196,6 +196,7 @@ apply(const struct secure_plan *plan, struct smtp_client_options *options)
                    : plan->enforced == SECURE_MAY ? RELAY_TLS_MAY
                                                   : RELAY_TLS_REQUIRE;
     options->verify = plan->enforced == SECURE_NAME ? RELAY_VERIFY_ON : RELAY_VERIFY_OFF;
+    options->san_only = plan->enforced == SECURE_NAME; /* RFC 8461 4.1 */
     if (plan->enforced != SECURE_TLSA)
         return;
     options->tlsa = plan->tlsa ? plan->tlsa->items : NULL;

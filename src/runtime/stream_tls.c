@@ -497,9 +497,10 @@ stream_start_tls_server(struct stream *stream, struct tls_context *context, stru
 
 /* SNI and the name that the certificate is checked for; an address is checked, but not sent. */
 static enum err
-set_server_name(struct tls_session *session, str name, struct why *why)
+set_server_name(struct tls_session *session, str name, bool san_only, struct why *why)
 {
     SSL *ssl = session->ssl;
+    unsigned flags = X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS;
     char text[256];
     ipaddr addr;
 
@@ -517,7 +518,9 @@ set_server_name(struct tls_session *session, str name, struct why *why)
         must(X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), text) == 1);
         return OK;
     }
-    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    if (san_only)
+        flags |= X509_CHECK_FLAG_NEVER_CHECK_SUBJECT;
+    SSL_set_hostflags(ssl, flags);
     if (SSL_set1_host(ssl, text) != 1 || SSL_set_tlsext_host_name(ssl, text) != 1)
         return err_why(why, ERR_SYNTAX, "\"%s\" is not a server's name", text);
     return OK;
@@ -545,7 +548,7 @@ offer_session(struct tls_session *session, const struct stream *stream,
     int size;
 
     endpoint_format(&stream->peer, peer);
-    size = asprintf(&key, "%s %d %.*s", peer, (int)options->verify,
+    size = asprintf(&key, "%s %d%s %.*s", peer, (int)options->verify, options->san_only ? "s" : "",
                     STR_ARG(str_head(options->server_name, 255)));
     must(size >= 0);
     session->key = (str){ key, (size_t)size };
@@ -599,7 +602,7 @@ stream_start_tls_client(struct stream *stream, struct tls_context *context,
     SSL_set_connect_state(session->ssl);
     SSL_set_verify(session->ssl,
                    options->verify == TLS_VERIFY_NONE ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
-    e = set_server_name(session, options->server_name, why);
+    e = set_server_name(session, options->server_name, options->san_only, why);
     if (!e && options->verify == TLS_VERIFY_DANE)
         e = set_records(session, options, why);
     if (e) {

@@ -56,6 +56,7 @@ struct tls_client_options {
     str also_named; /* DANE-TA: a certificate for this name will do as well; may be empty. */
     /* Set when an earlier session was to be resumed.  After a failure the next try begins anew. */
     bool *resuming;
+    bool san_only;         /* The certificate's common name does not count as a name. */
     enum tls_fault *fault; /* Of a handshake that failed; NULL: nobody asks. */
 };
 

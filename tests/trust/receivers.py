@@ -19,11 +19,11 @@ from harness import Cases, Sink, wait_port  # noqa: E402
 PEERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "peers")
 
 
-def issue(certificates, name, *hosts, by_ca=True, expired=False):
-    """A certificate NAME.pem for HOSTS, and its key."""
-    names = ",".join(f"DNS:{host}" for host in hosts)
+def issue(certificates, name, *hosts, by_ca=True, expired=False, only_common=False):
+    """A certificate NAME.pem for HOSTS, and its key; ONLY_COMMON: for the first, by its common name alone."""
+    names = "subjectAltName=" + ",".join(f"DNS:{host}" for host in hosts)
     certificates.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{name}.key",
-                         "-out", f"{name}.csr", "-subj", f"/CN={hosts[0][:60]}", "-addext", f"subjectAltName={names}")
+                         "-out", f"{name}.csr", "-subj", f"/CN={hosts[0][:60]}", "-addext", "keyUsage=digitalSignature" if only_common else names)
     signer = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial") if by_ca else ("-signkey", f"{name}.key")
     certificates.openssl("x509", "-req", "-in", f"{name}.csr", *signer, "-copy_extensions", "copy", "-out", f"{name}.pem",
                          "-days", "-1" if expired else "30")

@@ -14,7 +14,7 @@ OPEN, SIGNED, BOGUS = "open.example", "safe.example", "bogus.example"
 WEB = "127.0.10.100"
 # What each face of Postfix shows, and at which address.
 FACES = {"good": "127.0.10.1", "expired": "127.0.10.2", "selfsigned": "127.0.10.3", "wrongname": "127.0.10.4",
-         "clear": "127.0.10.5", "spare": "127.0.10.6"}
+         "clear": "127.0.10.5", "spare": "127.0.10.6", "common": "127.0.10.8"}
 
 
 def policy(*hosts, mode="enforce", max_age=86400):
@@ -33,6 +33,7 @@ class World:
             with open(self.certificates.path("good.pem"), "a") as chain, open(self.certificates.path("ca.pem")) as ca:
                 chain.write(ca.read())
             issue(self.certificates, "selfsigned", f"selfsigned.{OPEN}", f"selfsigned.{SIGNED}", by_ca=False)
+            issue(self.certificates, "common", f"common.{OPEN}", only_common=True)
             issue(self.certificates, "wrongname", "somebody.else.example")
             issue(self.certificates, "web", f"mta-sts.{OPEN}", f"*.{OPEN}", *(f"mta-sts.{name}.{zone}" for name in NAMES for zone in (OPEN, SIGNED)))
             issue(self.certificates, "webself", *(f"mta-sts.{name}.{OPEN}" for name in NAMES), by_ca=False)
@@ -95,6 +96,7 @@ STS = [
     ("expired", ["expired"], Page(policy(f"*.{OPEN}")), None, "expired"),
     ("selfsigned", ["selfsigned"], Page(policy(f"*.{OPEN}")), None, "self-signed"),
     ("wrongname", ["wrongname"], Page(policy(f"*.{OPEN}")), None, "mismatch"),
+    ("common", ["common"], Page(policy(f"*.{OPEN}")), None, "mismatch"),
     ("clear", ["clear"], Page(policy(f"*.{OPEN}")), None, "STARTTLS"),
     ("unnamed", ["good"], Page(policy("mx.elsewhere.example")), None, "does not name"),
     ("deepwild", ["good"], Page(policy("*.example")), None, "does not name"),

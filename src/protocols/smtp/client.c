@@ -259,6 +259,7 @@ handshake(struct smtp_client *client, const struct smtp_client_options *options,
         .tlsa = options->tlsa,
         .tlsa_count = options->tlsa_count,
         .also_named = options->also_named,
+        .san_only = options->san_only,
         .resuming = &failure->resuming,
         .fault = &failure->tls_fault,
     };

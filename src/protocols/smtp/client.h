@@ -91,6 +91,7 @@ struct smtp_client_options {
     bool implicit_tls;
     enum relay_tls tls; /* OFF, MAY, REQUIRE */
     enum relay_verify verify;
+    bool san_only;               /* See runtime/tls.h. */
     const struct tls_tlsa *tlsa; /* The certificate must be one that these name; needs REQUIRE. */
     size_t tlsa_count;           /* 0: `verify` says how it is checked. */
     str also_named;              /* See runtime/tls.h. */
