@@ -411,14 +411,25 @@ finish_way(const struct config *config, const struct route_facts *facts, struct 
     route->all_out = all_out;
 }
 
+/* What makes others of a domain wait, a certificate that does not fit, does not concern a message
+ * with "TLS-Required: No" (RFC 8689): its way is another one. */
+static void
+go_on(const struct config *config, const struct route_facts *facts, struct route *route)
+{
+    if (route->kind == ROUTE_MX && facts->tls_wish == TLS_OPTIONAL)
+        set_key(route, "mx-optional:", route->domain);
+    if (route->kind == ROUTE_MX || route->kind == ROUTE_RELAY)
+        finish_way(config, facts, route);
+}
+
 enum err
 route_choose(const struct config *config, struct accounts *accounts, struct arena *arena,
              const struct route_facts *facts, struct route *route)
 {
     enum err e = choose_way(config, accounts, arena, facts, route);
 
-    if (!e && (route->kind == ROUTE_MX || route->kind == ROUTE_RELAY))
-        finish_way(config, facts, route);
+    if (!e)
+        go_on(config, facts, route);
     return e;
 }
 
@@ -434,8 +445,8 @@ route_by_url(const struct config *config, struct arena *arena, str url,
         return e;
     e = go_by_url(route, arena, url, e ? S("") : domain_of(arena, &address),
                   S("an operator's wish"));
-    if (!e && (route->kind == ROUTE_MX || route->kind == ROUTE_RELAY))
-        finish_way(config, facts, route);
+    if (!e)
+        go_on(config, facts, route);
     return e;
 }
 
@@ -464,6 +475,7 @@ route_facts_of(const struct envelope *envelope, struct route_facts *facts)
         .door = envelope->door,
         .size = envelope->size,
         .lane = str_from(lane_name(envelope->lane)),
+        .tls_wish = envelope->tls_wish,
     };
 }
 

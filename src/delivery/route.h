@@ -64,6 +64,7 @@ struct route_facts {
     ipaddr client;
     enum door door;
     uint64_t size;
+    enum tls_wish tls_wish;
     msgid id;
     unsigned attempts;
     /* Whether the way of this key is known not to answer now; NULL: none is. */
@@ -97,7 +98,7 @@ struct route_host {
 struct route_hosts {
     struct route_host *hosts;
     size_t count;
-    char site[160]; /* Equal for ways with the same set of hosts. */
+    char site[176]; /* Equal for ways with the same set of hosts. */
     uint32_t ttl;   /* Seconds. */
     bool has_mx;    /* Otherwise the domain's own address records served. */
     bool secure;

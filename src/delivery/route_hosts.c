@@ -154,7 +154,7 @@ compare_names(const void *a, const void *b)
 
 /* Behind the name of a site: all marks together. */
 enum {
-    SITE_MARKS_MAX = sizeof("/dnssec/sts/require")
+    SITE_MARKS_MAX = sizeof("/dnssec/sts/require/optional")
 };
 
 void

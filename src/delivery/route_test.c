@@ -106,6 +106,23 @@ a_route_by_sender_takes_what_goes_out(void)
 }
 
 static void
+what_needs_no_tls_does_not_wait_with_what_does(void)
+{
+    struct route_facts facts = { .recipient = S("x@Far.Example"),
+                                 .sender = S("me@else.example"),
+                                 .lane = S("personal"),
+                                 .tls_wish = TLS_OPTIONAL };
+    struct route route;
+
+    CHECK(route_choose(config, accounts, &arena, &facts, &route) == OK);
+    CHECK_STR(str_from(route.key), "mx-optional:far.example");
+    CHECK_STR(route.domain, "far.example");
+    facts.tls_wish = TLS_REQUIRED;
+    CHECK(route_choose(config, accounts, &arena, &facts, &route) == OK);
+    CHECK_STR(str_from(route.key), "mx:far.example");
+}
+
+static void
 everything_else_goes_by_its_mx(void)
 {
     CHECK_STR(key("x@Far.Example", "me@else.example"), "mx:far.example");
@@ -522,6 +539,7 @@ all(void *)
     RUN(a_route_by_domain_takes_even_what_is_ours);
     RUN(a_route_by_sender_takes_what_goes_out);
     RUN(everything_else_goes_by_its_mx);
+    RUN(what_needs_no_tls_does_not_wait_with_what_does);
     RUN(hosts_come_by_preference_with_both_families_in_turn);
     RUN(without_mx_the_domains_own_address_serves);
     RUN(what_takes_no_mail_is_told_apart_from_what_fails_now);

@@ -109,7 +109,7 @@ target_get(struct schedule *schedule, str key)
     target->key = str_dup(key);
     target->site = schedule_site_get(schedule, key, S(""));
     /* Which hosts a domain has is not known yet: one lookup, not many. */
-    target->site->own.is_unresolved = str_starts(key, S("mx:"));
+    target->site->own.is_unresolved = str_starts(key, S("mx:")) || str_starts(key, S("mx-optional:"));
     target->site->target_count++;
     must(map_put(&schedule->targets, key, target) == OK);
     return target;

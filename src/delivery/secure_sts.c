@@ -155,6 +155,8 @@ attempt_find_policy(struct attempt *a, struct route_hosts *hosts)
         route_mark_site(hosts, "/sts");
     if (!e && a->tls_rule)
         route_mark_site(hosts, marks[a->tls_rule->level]);
+    if (!e && a->route.kind == ROUTE_MX && a->envelope.tls_wish == TLS_OPTIONAL)
+        route_mark_site(hosts, "/optional");
     return e;
 }
 
