@@ -11,6 +11,7 @@
 #include "base/must.h"
 #include "config/config.h"
 #include "delivery/attempt.h"
+#include "delivery/standing.h"
 #include "delivery/sts_cache.h"
 #include "delivery/sts_store.h"
 #include "delivery/tls_reports.h"
@@ -54,6 +55,7 @@ struct bench {
     struct attempt *attempt;
     struct route_host host;
     struct smtp_failure failure;
+    char site_key[16];
     double times[WAYS][ROUNDS_MAX];
 };
 
@@ -88,8 +90,8 @@ know_policy(struct bench *bench, struct temp_dir *dir)
     must(sts_store_open(path, &db, NULL) == OK);
     must(sts_store_put(db, &row, 100, NULL) == OK);
     db_close(db);
-    must(sts_cache_open(path, &bench->queue->sts, NULL) == OK);
-    must(sts_cache_load(bench->queue->sts, clock_now(), NULL) == OK);
+    bench->queue->sts = sts_cache_new(path);
+    sts_cache_load(bench->queue->sts, clock_now());
     must(sts_cache_refresh(bench->queue->sts, &ways, &bench->runner->arena, row.domain) == OK);
 }
 
@@ -109,6 +111,10 @@ prepare(struct bench *bench, struct temp_dir *dir)
     arena_init(&bench->runner->arena, ATTEMPT_ARENA_MAX);
     a->runner = bench->runner;
     a->route = (struct route){ .kind = ROUTE_MX, .domain = str_from(bench->zone) };
+    bench->runner->site = calloc(1, sizeof(*bench->runner->site));
+    must(bench->runner->site);
+    bench->runner->site->key = bench->site_key;
+    must(standing_open(NULL, NULL, clock_now(), &bench->queue->standing, NULL) == OK);
     know_policy(bench, dir);
     snprintf(path, sizeof(path), "%s/tls_reports.db", dir->path);
     must(tls_reports_open(path, &bench->queue->tls_reports, NULL) == OK);
@@ -222,7 +228,9 @@ tell(void *arg)
     arena_done(&bench->runner->arena);
     tls_reports_close(bench->queue->tls_reports);
     sts_cache_free(bench->queue->sts);
+    standing_free(bench->queue->standing);
     free(bench->attempt);
+    free(bench->runner->site);
     free(bench->runner);
     free(bench->queue);
     temp_dir_remove(&dir);
