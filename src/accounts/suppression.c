@@ -181,10 +181,11 @@ suppression_open(struct accounts *accounts, const struct suppression_rules *rule
 
     must(list);
     list->db = accounts_db(accounts);
-    list->rules = *rules;
+    if (rules)
+        list->rules = *rules;
     pthread_mutex_init(&list->lock, NULL);
     suppression_table_init(&list->table);
-    e = db_read(list->db, load_all, list, why);
+    e = rules ? db_read(list->db, load_all, list, why) : OK;
     if (e) {
         suppression_close(list);
         return e;

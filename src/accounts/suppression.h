@@ -56,6 +56,8 @@ struct suppression_rules {
     duration complaint_expire; /* 0: never. */
 };
 
+/* RULES NULL: only to be looked through and changed, by a command beside a stopped server; nothing is
+ * read into memory, so that opening costs the same however long the list is. */
 WAITS enum err suppression_open(struct accounts *accounts, const struct suppression_rules *rules,
                                 struct suppression **list, struct why *why);
 void suppression_close(struct suppression *list);

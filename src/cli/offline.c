@@ -88,8 +88,7 @@ open_all(const struct config *config, struct control_context *context, struct wh
     e = accounts_open(path, &context->accounts, why);
     if (e)
         return e;
-    e = suppression_open(context->accounts, &(struct suppression_rules){ 0 }, &context->suppression,
-                         why);
+    e = suppression_open(context->accounts, NULL, &context->suppression, why);
     if (e)
         return e;
     (void)config_data_path(config, path, sizeof path, "dkim");
