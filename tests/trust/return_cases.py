@@ -8,50 +8,23 @@ import glob
 import os
 import re
 import smtplib
-import subprocess
-import tempfile
 
-from harness import Cases, Outpost, Sink, free_port, wait_for, wait_port
+from harness import Outpost, Peer, Sink, wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PEERS = os.path.join(HERE, "..", "peers")
 ADDRESS = "127.0.15.1"
 BINARY = None
 BOUNCES = "bounces.here.example"
 SRS = "srs.here.example"
 
 
-class Receiver:
+def receiver(name, next_port, failing="gone.example"):
     """Postfix or Exim, who takes everything and fails FAILING later; all else goes on to NEXT_PORT."""
-
-    def __init__(self, name, next_port, failing="gone.example"):
-        script = os.path.join(PEERS, name + ".sh")
-        if os.geteuid() != 0:
-            raise Cases.Skip("peers need root")
-        self.dir = tempfile.mkdtemp(prefix=f"receiver-{name}-")
-        os.chmod(self.dir, 0o755)
-        self.port = free_port()
-        installed = subprocess.run([script, "install"], capture_output=True, text=True, timeout=300)
-        if installed.returncode:
-            raise Cases.Skip(f"{name} cannot be unpacked: {installed.stderr[-300:]}")
-        self.out = open(os.path.join(self.dir, "out"), "wb")
-        self.process = subprocess.Popen([script, "run"], stdout=self.out, stderr=self.out, start_new_session=True, env=dict(
-            os.environ, SMTP_PORT=str(self.port), SINK_PORT=str(next_port), STATE=self.dir,
-            PF_EXTRA=f"virtual_alias_maps = inline:{{ {{ @{failing} = @inner.example }} }}\n"
-                     f"transport_maps = inline:{{ {{ inner.example = error:5.1.1 No such person here }} }}",
-            EXIM_ROUTERS=f"gone:\n  driver = redirect\n  domains = {failing}\n  allow_fail\n"
-                         f"  data = :fail: 550 5.1.1 No such person here"))
-        wait_port(self.port)
-
-    def close(self):
-        os.killpg(self.process.pid, 15)
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, 9)
-            self.process.wait()
-        self.out.close()
-        subprocess.run(["rm", "-rf", "--one-file-system", self.dir])
+    return Peer(name, next_port,
+                PF_EXTRA=f"virtual_alias_maps = inline:{{ {{ @{failing} = @inner.example }} }}\n"
+                         f"transport_maps = inline:{{ {{ inner.example = error:5.1.1 No such person here }} }}",
+                EXIM_ROUTERS=f"gone:\n  driver = redirect\n  domains = {failing}\n  allow_fail\n"
+                             f"  data = :fail: 550 5.1.1 No such person here")
 
 
 def text_to(to, sender="ann@here.example", subject="hello"):
@@ -82,7 +55,7 @@ def serve():
 def bounces_later(name):
     """The other server takes the mail, and its bounce becomes an event of the recipient."""
     server = serve()
-    peer = Receiver(name, server.ports["smtp"])
+    peer = receiver(name, server.ports["smtp"])
     server.append_config(f"route gone {{ domain gone.example; to smtp://127.0.0.1:{peer.port}?tls=off; }}")
     server.start()
     try:
@@ -111,7 +84,7 @@ def srs_finds_its_way_back(name):
     """An alias sends on to a server that bounces later: the report goes back to the stranger who wrote."""
     stranger = Sink(host=ADDRESS)
     server = serve()
-    peer = Receiver(name, server.ports["smtp"])
+    peer = receiver(name, server.ports["smtp"])
     server.append_config(f"route gone {{ domain gone.example; to smtp://127.0.0.1:{peer.port}?tls=off; }}\n"
                          f"route stranger {{ domain stranger.example; to smtp://{ADDRESS}:{stranger.port}?tls=off; }}\n")
     server.start()
