@@ -47,6 +47,7 @@ struct reading {
     str sender;
     str account;
     enum lane lane;
+    bool has_lane;
     struct addressee named; /* By the path. */
     size_t counted;
     size_t repeated;
@@ -137,14 +138,17 @@ see_message(void *arg, const struct event *event)
     if (event->sender.len && !r->is_known)
         r->is_known = arena_copy(&r->arena, event->sender, &r->sender) &&
                       arena_copy(&r->arena, event->account, &r->account);
-    if (event->kind == EVENT_ACCEPTED)
+    if (event->kind == EVENT_ACCEPTED) {
         r->lane = lane_told(event->text);
+        r->has_lane = true;
+    }
     if (speaks_of_recipient(event) && event->recipient_index == (int64_t)r->path.index &&
         !r->named.is_found) {
         r->named.is_found = arena_copy(&r->arena, event->recipient, &r->named.address);
         r->named.index = r->path.index;
     }
-    return !r->is_known || (r->path.index != RETURN_PATH_NOBODY && !r->named.is_found);
+    return !r->is_known || !r->has_lane ||
+           (r->path.index != RETURN_PATH_NOBODY && !r->named.is_found);
 }
 
 /* What was recorded a moment ago is still to be written. */
@@ -167,6 +171,7 @@ find_message(struct reading *r)
 
 struct search {
     struct reading *reading;
+    str address;
     struct addressee *found;
 };
 
@@ -176,7 +181,8 @@ see_recipient(void *arg, const struct event *event)
     struct search *search = arg;
     struct addressee *found = search->found;
 
-    if (!speaks_of_recipient(event))
+    /* The sender may have this address as well. */
+    if (!speaks_of_recipient(event) || !str_eq_nocase(event->recipient, search->address))
         return true;
     found->index = (uint32_t)event->recipient_index;
     found->is_named = true;
@@ -188,10 +194,14 @@ see_recipient(void *arg, const struct event *event)
 WAITS static enum err
 find_recipient(struct reading *r, str address, struct addressee *found)
 {
-    struct events_query query = { .message = r->path.message, .address = address };
-    struct search search = { r, found };
+    struct events_query query = {
+        .message = r->path.message,
+        .address = address,
+        .limit = EVENTS_LOOKED_AT,
+    };
+    struct search search = { r, address, found };
 
-    if (!address.len || address.len > RESOLVED_MAX || str_eq_nocase(address, r->sender))
+    if (!address.len || address.len > RESOLVED_MAX)
         return OK;
     return events_find(r->runner->queue->events, &query, see_recipient, &search);
 }
@@ -237,7 +247,8 @@ see_earlier(void *arg, const struct event *event)
     return !earlier->seen;
 }
 
-/* Two that come at the same moment find nothing written yet: one of them finds this. */
+/* Two that come at the same moment find nothing written yet: one of them finds this.  Nothing waits
+ * between this and the record. */
 static bool
 is_just_seen(struct queue *queue, uint64_t hash)
 {
@@ -266,11 +277,8 @@ was_recorded(struct reading *r, enum event_kind kind, const struct addressee *to
     enum err e;
 
     hash = (hash * 31 + (uint64_t)kind) * 65599 + to->index + 1;
-    *was = is_just_seen(r->runner->queue, hash);
-    if (*was)
-        return OK;
     e = events_find(r->runner->queue->events, &query, see_earlier, &earlier);
-    *was = earlier.seen;
+    *was = !e && (earlier.seen || is_just_seen(r->runner->queue, hash));
     return e;
 }
 
