@@ -28,7 +28,7 @@ struct attempt {
     struct sts_known *sts;   /* What is known of the domain's policy; NULL: nobody asked. */
     struct secure_plan plan; /* For the host that was tried last, */
     struct secure_outcome
-        outcome;       /* and what came of it; of a connection, the runner keeps its own. */
+        outcome; /* and what came of it; of a connection, the runner keeps its own. */
     struct standing_verdict *tls_rule; /* An operator's, about TLS with the domain; NULL: none. */
     bool is_disowned;  /* By the domain's policy none of its hosts is to have its mail. */
     bool mx_secure;    /* The MX records came with DNSSEC. */
@@ -108,6 +108,9 @@ bool require_allows_way(struct attempt *a);
 /* tls_note.c.  Counts what the plan and the outcome say, for the report to the domain; FAILURE is
  * of the connection that decided. */
 void attempt_note_tls(struct attempt *a, const struct smtp_failure *failure);
+
+/* connect.c.  Whose hosts these are: sets the runner's provider. */
+void attempt_know_provider(struct attempt *a, const struct route_hosts *hosts);
 
 /* secure_sts.c.  The policy of the domain, into a->sts, and into the name of the site of HOSTS.
  * ERR_CANCELLED, ERR_LIMIT. */

@@ -608,20 +608,25 @@ give_back(struct attempt *a)
     a->count = 0;
 }
 
-/* By the hosts of an MX; a relay of ours is nobody's. */
-static void
-know_provider(struct attempt *a, const struct route_hosts *hosts)
+/* A host of a route may be a provider's as well as one of an MX; but the domains of the recipients
+ * say nothing of a relay, and a service that one logs in to is no receiver. */
+void
+attempt_know_provider(struct attempt *a, const struct route_hosts *hosts)
 {
     struct runner *runner = a->runner;
+    const struct route *route = &a->route;
+    bool is_mx = route->kind == ROUTE_MX;
     str *names = arena_new_array(&runner->arena, str, hosts->count);
 
     runner->provider = NULL;
     runner->knows_provider = true;
-    if (!names || a->route.kind != ROUTE_MX)
+    if (!names || !(is_mx || (route->kind == ROUTE_RELAY && route->relay.kind == RELAY_SMTP &&
+                              route->relay.user.len == 0)))
         return;
     for (size_t i = 0; i < hosts->count; i++)
         names[i] = hosts->hosts[i].name;
-    runner->provider = shaping_provider_of(runner->shaping, names, hosts->count, a->route.domain);
+    runner->provider =
+        shaping_provider_of(runner->shaping, names, hosts->count, is_mx ? route->domain : S(""));
 }
 
 static void
@@ -708,7 +713,7 @@ attempt_find_hosts(struct attempt *a, struct route_hosts *hosts)
         return false;
     }
     a->mx_secure = hosts->secure;
-    know_provider(a, hosts);
+    attempt_know_provider(a, hosts);
     e = attempt_find_policy(a, hosts);
     if (e) {
         if (e != ERR_CANCELLED)

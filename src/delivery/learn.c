@@ -121,16 +121,18 @@ teach(struct attempt *a, const struct lesson *lesson, instant now)
                                       now);
 }
 
-/* "@example.org" */
+/* "@example.org", of the account that sent it where one did: its neighbours in the domain go on
+ * until the provider says the same of them. */
 WAITS static void
 suspend(struct attempt *a, const struct lesson *lesson)
 {
     const struct shaping_provider *provider = attempt_provider(a);
     str sender = a->envelope.reverse_path;
     ssize_t at = str_find_last(sender, '@');
-    bool done = provider && at >= 0 &&
-                queue_suspend_sender(a->runner->queue, str_skip(sender, (size_t)at), provider->name,
-                                     lesson->suspended_until, lesson->why_suspended) == OK;
+    bool done =
+        provider && at >= 0 &&
+        queue_suspend_sender(a->runner->queue, str_skip(sender, (size_t)at), a->envelope.account,
+                             provider->name, lesson->suspended_until, lesson->why_suspended) == OK;
 
     for (size_t i = 0; i < a->result_count; i++) {
         struct result *result = &a->results[i];

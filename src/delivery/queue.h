@@ -147,10 +147,11 @@ WAITS enum err queue_rule_remove(struct queue *queue, uint32_t id);
 struct sts_cache *queue_sts(struct queue *queue);
 enum err queue_rule_list(struct queue *queue, struct arena *arena, struct standing_rule **rules,
                          size_t *count);
-/* The engine's: mail of SENDER ("ann@example.org", "@example.org") to PROVIDER waits until UNTIL.
- * The rule that is there for the two is prolonged.  ERR_LIMIT when the engine made too many. */
-WAITS enum err queue_suspend_sender(struct queue *queue, str sender, str provider, instant until,
-                                    str reason);
+/* The engine's: mail of SENDER ("ann@example.org", "@example.org"), and of ACCOUNT only unless that
+ * is empty, to PROVIDER waits until UNTIL.  The rule that is there for these is prolonged.
+ * ERR_LIMIT when the engine made too many. */
+WAITS enum err queue_suspend_sender(struct queue *queue, str sender, str account, str provider,
+                                    instant until, str reason);
 
 struct queue_recipient {
     uint32_t index;

@@ -683,7 +683,7 @@ standing_remove(struct standing *standing, uint32_t id)
 }
 
 size_t
-standing_expire(struct standing *standing, instant now, uint32_t *ids, size_t max)
+standing_expire(struct standing *standing, instant now, uint32_t *ids, bool *moved, size_t max)
 {
     uint64_t generation = 0;
     size_t count = 0;
@@ -695,6 +695,8 @@ standing_expire(struct standing *standing, instant now, uint32_t *ids, size_t ma
             i++;
             continue;
         }
+        if (moved)
+            moved[count] = standing->rules[i]->rule.kind == STANDING_REROUTE;
         ids[count++] = standing->rules[i]->rule.id;
         drop_at(standing, i);
     }

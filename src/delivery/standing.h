@@ -122,8 +122,10 @@ WAITS enum err standing_add(struct standing *standing, const struct standing_rul
 WAITS uint32_t standing_prolong(struct standing *standing, const struct standing_facts *facts,
                                 enum standing_kind kind, instant until);
 WAITS enum err standing_remove(struct standing *standing, uint32_t id);
-/* Takes out what has ended at NOW: the ids, at most MAX. */
-WAITS size_t standing_expire(struct standing *standing, instant now, uint32_t *ids, size_t max);
+/* Takes out what has ended at NOW: the ids, at most MAX, and (which may be NULL) whether each moved
+ * mail. */
+WAITS size_t standing_expire(struct standing *standing, instant now, uint32_t *ids, bool *moved,
+                             size_t max);
 /* When the next rule ends; NEVER without one. */
 instant standing_due(struct standing *standing);
 /* All rules, the oldest first, in ARENA.  ERR_LIMIT. */

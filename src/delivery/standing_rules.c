@@ -287,9 +287,22 @@ attempt_way(struct attempt *a, struct schedule_row *row, struct route *route)
 struct waking {
     struct queue *queue;
     uint32_t rules[ENDED_AT_ONCE];
+    bool moved[ENDED_AT_ONCE];
     size_t count;
     instant now;
 };
+
+/* What the rule has moved takes its usual way at its next turn: it does not wait for the pause of
+ * the hop where it no longer belongs. */
+static void
+wake_row(struct waking *waking, struct schedule_row *row, bool moved)
+{
+    struct schedule *schedule = &waking->queue->schedule;
+
+    if (moved && row->state == ROW_READY && !row->kept)
+        schedule_site_wake(schedule, row->target->site);
+    schedule_row_unkeep(schedule, row, waking->now);
+}
 
 /* Under the lock. */
 static void
@@ -301,7 +314,7 @@ wake_rows(void *arg, struct schedule_message *message)
         struct schedule_row *row = &message->rows[i];
         for (size_t k = 0; row->rule && k < waking->count; k++)
             if (row->rule == waking->rules[k])
-                schedule_row_unkeep(&waking->queue->schedule, row, waking->now);
+                wake_row(waking, row, waking->moved[k]);
     }
 }
 
@@ -335,8 +348,8 @@ expire_fiber(void *arg)
 {
     struct waking *waking = arg;
 
-    waking->count =
-        standing_expire(waking->queue->standing, clock_now(), waking->rules, ENDED_AT_ONCE);
+    waking->count = standing_expire(waking->queue->standing, clock_now(), waking->rules,
+                                    waking->moved, ENDED_AT_ONCE);
     if (waking->count)
         wake_all(waking);
     free(waking);
@@ -377,6 +390,8 @@ queue_rule_add(struct queue *queue, const struct standing_rule *rule, uint32_t *
 enum err
 queue_rule_remove(struct queue *queue, uint32_t id)
 {
+    char route[STANDING_ROUTE_MAX + 1];
+    bool moved = standing_route(queue->standing, id, route) && route[0];
     struct waking *waking;
     enum err e = standing_remove(queue->standing, id);
 
@@ -386,6 +401,7 @@ queue_rule_remove(struct queue *queue, uint32_t id)
     must(waking);
     waking->queue = queue;
     waking->rules[0] = id;
+    waking->moved[0] = moved;
     waking->count = 1;
     wake_fiber(waking);
     return e;
@@ -405,7 +421,8 @@ queue_rule_count(struct queue *queue)
 }
 
 enum err
-queue_suspend_sender(struct queue *queue, str sender, str provider, instant until, str reason)
+queue_suspend_sender(struct queue *queue, str sender, str account, str provider, instant until,
+                     str reason)
 {
     struct standing_rule rule = {
         .kind = STANDING_SUSPEND,
@@ -420,10 +437,12 @@ queue_suspend_sender(struct queue *queue, str sender, str provider, instant unti
     enum err e;
 
     facts.values[FACT_SENDER] = sender;
+    facts.values[FACT_ACCOUNT] = account;
     facts.values[FACT_PROVIDER] = provider;
     if (standing_prolong(queue->standing, &facts, STANDING_SUSPEND, until))
         return OK;
     rule.values[FACT_SENDER] = sender;
+    rule.values[FACT_ACCOUNT] = account;
     rule.values[FACT_PROVIDER] = provider;
     e = queue_rule_add(queue, &rule, &id, &why);
     if (e)

@@ -169,6 +169,58 @@ a_rule_moves_mail_to_another_next_hop(void)
     in_world(story_reroute, plain_config);
 }
 
+/* The hop to which a rule leads is dead, and its pause long by now; then the rule ends. */
+static void
+story_moved_to_a_dead_hop(struct world *world)
+{
+    struct hop *hop = hop_at(world, 0, "198.51.100.1");
+    uint32_t id = rule(world, STANDING_REROUTE, FACT_SITE, "mx.there.example");
+
+    sim_network_fault(addr_of("198.51.100.2"), SIM_FAULT_REFUSE);
+    post(world, "me@sender.example", "bob@there.example", 0);
+    sim_advance(MINUTES(20));
+    post(world, "me@sender.example", "carl@there.example", 0);
+    sim_advance(SECONDS(1));
+    CHECK(hop->connections == 0 && in_state(world, "state:ready to:carl") == 1);
+    CHECK(queue_rule_remove(world->queue, id) == OK);
+    sim_advance(SECONDS(5));
+    CHECK(heard(hop, "RCPT TO:<carl@there.example>"));
+}
+
+static void
+the_end_of_a_rule_brings_back_what_it_moved_to_a_dead_hop(void)
+{
+    in_world(story_moved_to_a_dead_hop, plain_config);
+}
+
+static void
+story_expired_at_a_dead_hop(struct world *world)
+{
+    struct hop *hop = hop_at(world, 0, "198.51.100.1");
+    struct standing_rule made = { .kind = STANDING_REROUTE,
+                                  .reason = S("test"),
+                                  .actor = S("admin"),
+                                  .route = S("smtp://198.51.100.2"),
+                                  .until = clock_now() + MINUTES(21) };
+    struct why why = {};
+    uint32_t id;
+
+    made.values[FACT_SITE] = S("mx.there.example");
+    CHECK(queue_rule_add(world->queue, &made, &id, &why) == OK);
+    sim_network_fault(addr_of("198.51.100.2"), SIM_FAULT_REFUSE);
+    post(world, "me@sender.example", "bob@there.example", 0);
+    sim_advance(MINUTES(20));
+    post(world, "me@sender.example", "carl@there.example", 0);
+    sim_advance(SECONDS(65));
+    CHECK(heard(hop, "RCPT TO:<carl@there.example>"));
+}
+
+static void
+so_does_its_expiry(void)
+{
+    in_world(story_expired_at_a_dead_hop, plain_config);
+}
+
 static void
 story_slow(struct world *world)
 {
@@ -227,7 +279,7 @@ story_engine(struct world *world)
 
     arena_init(&arena, 1 << 20);
     for (unsigned i = 1; i <= 3; i++)
-        CHECK(queue_suspend_sender(world->queue, S("me@sender.example"), S("google"),
+        CHECK(queue_suspend_sender(world->queue, S("me@sender.example"), S(""), S("google"),
                                    clock_now() + HOURS(i), S("5.7.1 too many complaints")) == OK);
     CHECK(queue_rule_list(world->queue, &arena, &rules, &count) == OK && count == 1);
     CHECK(rules[0].by_engine && rules[0].until > clock_now() + HOURS(2));
@@ -375,6 +427,8 @@ main(void)
     RUN(a_suspended_sender_waits_until_the_rule_ends);
     RUN(a_rule_returns_mail_with_its_reason);
     RUN(a_rule_moves_mail_to_another_next_hop);
+    RUN(the_end_of_a_rule_brings_back_what_it_moved_to_a_dead_hop);
+    RUN(so_does_its_expiry);
     RUN(a_slow_rule_lets_one_transaction_go_at_a_time);
     RUN(a_new_rule_takes_at_once_what_is_ready);
     RUN(the_engine_prolongs_the_rule_that_it_made);

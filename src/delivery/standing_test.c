@@ -251,10 +251,10 @@ rules_survive_a_restart(void)
     CHECK(rules[1].until == t0 + HOURS(1) && rules[1].made == t0);
     CHECK(add(standing, STANDING_HOLD, FACT_DOMAIN, "x.example") > kept);
     CHECK(standing_due(standing) == t0 + HOURS(1));
-    CHECK(standing_expire(standing, t0 + HOURS(1) - 1, ids, 4) == 0);
+    CHECK(standing_expire(standing, t0 + HOURS(1) - 1, ids, NULL, 4) == 0);
     CHECK(standing_prolong(standing, &same, STANDING_SLOW, t0 + HOURS(2)) == 0);
-    CHECK(standing_expire(standing, t0 + HOURS(1), ids, 2) == 2 && ids[0] == slow);
-    CHECK(standing_expire(standing, t0 + HOURS(1), ids, 2) == 1);
+    CHECK(standing_expire(standing, t0 + HOURS(1), ids, NULL, 2) == 2 && ids[0] == slow);
+    CHECK(standing_expire(standing, t0 + HOURS(1), ids, NULL, 2) == 1);
     standing_free(standing);
 
     standing = open_at(path);

@@ -177,21 +177,6 @@ visit_all(struct attempt *a, const struct walk_wish *wish, walk_told told, void 
     return e;
 }
 
-static enum err
-know_provider(struct runner *runner, const struct walk *walk)
-{
-    str *names = arena_new_array(&runner->arena, str, walk->hosts.count);
-
-    if (!names)
-        return ERR_LIMIT;
-    for (size_t i = 0; i < walk->hosts.count; i++)
-        names[i] = walk->hosts.hosts[i].name;
-    runner->provider =
-        shaping_provider_of(runner->shaping, names, walk->hosts.count, walk->route.domain);
-    runner->knows_provider = true;
-    return OK;
-}
-
 WAITS static enum err
 walk_along(struct attempt *a, const struct walk_wish *wish, walk_told told, void *arg,
            struct walk *walk)
@@ -212,9 +197,8 @@ walk_along(struct attempt *a, const struct walk_wish *wish, walk_told told, void
     if (e || walk->hosts.answer.code)
         return e;
     walk->items = arena_new_array(&runner->arena, struct walk_host, walk->hosts.count);
-    e = know_provider(runner, walk);
-    if (!e && !walk->items)
-        e = ERR_LIMIT;
+    attempt_know_provider(a, &walk->hosts);
+    e = walk->items ? OK : ERR_LIMIT;
     a->mx_secure = walk->hosts.secure;
     if (!e)
         e = attempt_find_policy(a, &walk->hosts);

@@ -164,6 +164,29 @@ read_fields(const struct report_parts *parts, struct arena *arena, struct report
     return OK;
 }
 
+/* Microsoft's complaints are older than ARF: nothing but the message, and in its header who got it.
+ */
+static enum err
+read_complaint(const struct report_parts *parts, struct arena *arena, struct report *report)
+{
+    struct report_recipient recipient = { .action = REPORT_DELIVERED };
+    str address, rest, body;
+    enum err e;
+
+    if (parts->count < 2 || !is_original(&parts->list[1]))
+        return OK;
+    e = report_part_decode(&parts->list[1], arena, &body);
+    if (e || !report_address_in(header_value(body, "X-HmXmrOriginalRecipient"), &address, &rest))
+        return e;
+    if (!report_clean(address, REPORT_ADDRESS_MAX, arena, &recipient.final))
+        return ERR_LIMIT;
+    report->form = REPORT_FORM_ARF;
+    report->feedback.type = S("abuse");
+    report->feedback.rcpt_to = recipient.final;
+    report->feedback.incidents = 1;
+    return report_add_recipient(report, &recipient, arena);
+}
+
 /* The worst that happened to anybody. */
 static enum report_kind
 kind_of_recipients(const struct report *report)
@@ -397,6 +420,8 @@ classify(const struct report_parts *parts, struct arena *arena, struct report *r
 
     if (may_have_fields(parts, report))
         e = read_fields(parts, arena, report);
+    if (!e && report->form == REPORT_FORM_NONE && report_is_complaint(report->subject))
+        e = read_complaint(parts, arena, report);
     if (!e && report->form != REPORT_FORM_ARF)
         e = report->recipients ? complete_from_words(parts, arena, report)
                                : read_words(parts, arena, report);

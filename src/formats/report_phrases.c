@@ -228,6 +228,12 @@ report_says_end(str subject)
 }
 
 bool
+report_is_complaint(str subject)
+{
+    return str_starts_nocase(subject, S("complaint about message"));
+}
+
+bool
 report_says_auto_reply(str subject)
 {
     return has_any(subject, auto_reply_subjects, COUNT_OF(auto_reply_subjects));

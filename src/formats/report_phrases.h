@@ -12,6 +12,8 @@
 /* A subject that announces a failure: "Undelivered Mail Returned to Sender", in many languages. */
 bool report_says_failure(str subject);
 bool report_says_delay(str subject);
+/* "complaint about message from 192.0.2.7" */
+bool report_is_complaint(str subject);
 /* It says that it is over: "returned", "undeliverable", "failed". */
 bool report_says_end(str subject);
 /* "Out of office", "Automatic reply", in many languages. */

@@ -293,10 +293,11 @@ unsigned
 report_find_code(str text)
 {
     ssize_t at = report_code_position(text);
-    const char *digits = text.ptr + at;
+    const char *digits;
 
     if (at < 0)
         return 0;
+    digits = text.ptr + at;
     return (unsigned)(digits[0] - '0') * 100 + (unsigned)(digits[1] - '0') * 10 +
            (unsigned)(digits[2] - '0');
 }
