@@ -296,8 +296,6 @@ struct schedule_work {
 bool schedule_next(struct schedule *schedule, unsigned max, instant now,
                    struct schedule_work *work);
 bool schedule_has_work(const struct schedule *schedule);
-/* A site whose turn it is, with one of its slots taken; NULL when there is none. */
-struct schedule_site *schedule_take_site(struct schedule *schedule, instant now);
 /* The next rows of one message, at most MAX, for who has a slot of SITE.  False when SITE has none,
  * or may not send now. */
 bool schedule_take(struct schedule *schedule, struct schedule_site *site, unsigned max, instant now,

@@ -70,6 +70,22 @@ deliver(struct schedule *schedule, struct schedule_site *site, unsigned max)
     return number;
 }
 
+/* A slot of the site whose turn it is; what came with it is given back. */
+static struct schedule_site *
+take_site(struct schedule *schedule, instant now)
+{
+    struct schedule_work work;
+    struct link *link;
+
+    if (!schedule_next(schedule, 1, now, &work))
+        return NULL;
+    while ((link = list_pop(&work.batch.rows)))
+        schedule_row_return(schedule, CONTAINER_OF(link, struct schedule_row, link), now);
+    schedule_message_release(schedule, work.batch.message);
+    schedule_target_release(schedule, work.batch.target);
+    return work.site;
+}
+
 static void
 recipients_of_one_message_go_together(void)
 {
@@ -80,7 +96,7 @@ recipients_of_one_message_go_together(void)
 
     schedule_init(&schedule, &limits, 1);
     add(&schedule, 1, 7, "smtp:example.org", 100, T0);
-    site = schedule_take_site(&schedule, T0);
+    site = take_site(&schedule, T0);
     CHECK(site && schedule_take(&schedule, site, 60, T0, &batch));
     CHECK(batch.count == 60);
     while ((link = list_pop(&batch.rows)))
@@ -107,7 +123,7 @@ what_is_given_back_again_and_again_is_over_in_its_time(void)
     no_warning.warn = 0;
     schedule_init(&schedule, &no_warning, 1);
     add(&schedule, 1, 7, "smtp:example.org", 1, T0);
-    site = schedule_take_site(&schedule, T0);
+    site = take_site(&schedule, T0);
     for (; now < T0 + limits.expire; now += MINUTES(30)) {
         schedule_tick(&schedule, now);
         CHECK(list_is_empty(&schedule.overdue));
@@ -135,7 +151,7 @@ a_newsletter_delays_another_sender_by_one_message(void)
     for (unsigned i = 1; i <= 100; i++)
         add(&schedule, i, 1, "smtp:example.org", 1, T0);
     add(&schedule, 1000, 2, "smtp:example.org", 1, T0);
-    site = schedule_take_site(&schedule, T0);
+    site = take_site(&schedule, T0);
     for (unsigned i = 0; i < COUNT_OF(order); i++)
         order[i] = deliver(&schedule, site, 50);
     CHECK(order[0] == 1000 || order[1] == 1000);
@@ -154,21 +170,21 @@ sites_take_turns_and_have_a_ceiling_of_connections(void)
     for (unsigned i = 1; i <= 10; i++)
         add(&schedule, i, i, "smtp:big.example", 1, T0);
     add(&schedule, 20, 20, "smtp:small.example", 1, T0);
-    first = schedule_take_site(&schedule, T0);
-    second = schedule_take_site(&schedule, T0);
-    third = schedule_take_site(&schedule, T0);
+    first = take_site(&schedule, T0);
+    second = take_site(&schedule, T0);
+    third = take_site(&schedule, T0);
     CHECK_STR(str_from(first->key), "smtp:big.example");
     CHECK_STR(str_from(second->key), "smtp:small.example");
     CHECK_STR(str_from(third->key), "smtp:big.example");
-    fourth = schedule_take_site(&schedule, T0);
+    fourth = take_site(&schedule, T0);
     CHECK(fourth == second);
-    CHECK(!schedule_take_site(&schedule, T0));
+    CHECK(!take_site(&schedule, T0));
     CHECK(deliver(&schedule, second, 50) == 20);
     CHECK(deliver(&schedule, second, 50) == 0);
     schedule_site_release(&schedule, fourth);
     schedule_site_release(&schedule, second);
     schedule_site_release(&schedule, third);
-    CHECK(schedule_take_site(&schedule, T0) == first);
+    CHECK(take_site(&schedule, T0) == first);
     schedule_site_release(&schedule, first);
     schedule_site_release(&schedule, first);
     schedule_done(&schedule);
@@ -187,7 +203,7 @@ a_dead_site_pauses_without_delaying_others(void)
     for (unsigned i = 1; i <= 5; i++)
         add(&schedule, i, i, "smtp:dead.example", 1, T0);
     add(&schedule, 20, 20, "smtp:alive.example", 1, T0);
-    dead = schedule_take_site(&schedule, T0);
+    dead = take_site(&schedule, T0);
     CHECK(schedule_take(&schedule, dead, 50, T0, &batch));
     until = schedule_site_failed(&schedule, dead, S("connection refused"), T0);
     CHECK(until >= T0 + MINUTES(4) && until <= T0 + MINUTES(6));
@@ -198,13 +214,13 @@ a_dead_site_pauses_without_delaying_others(void)
     schedule_target_release(&schedule, batch.target);
     CHECK(!schedule_take(&schedule, dead, 50, T0, &batch));
     schedule_site_release(&schedule, dead);
-    alive = schedule_take_site(&schedule, T0);
+    alive = take_site(&schedule, T0);
     CHECK(alive != dead && deliver(&schedule, alive, 50) == 20);
-    CHECK(!schedule_take_site(&schedule, T0));
+    CHECK(!take_site(&schedule, T0));
     schedule_site_release(&schedule, alive);
     CHECK(schedule_due(&schedule) <= until);
     schedule_tick(&schedule, until);
-    CHECK(schedule_take_site(&schedule, T0) == dead);
+    CHECK(take_site(&schedule, T0) == dead);
     until = schedule_site_failed(&schedule, dead, S("connection refused"), until);
     CHECK(until > T0 + MINUTES(10));
     schedule_site_release(&schedule, dead);
@@ -238,7 +254,7 @@ a_recipient_is_reported_late_and_then_over(void)
 
     schedule_init(&schedule, &limits, 1);
     add(&schedule, 1, 1, "smtp:slow.example", 1, T0);
-    site = schedule_take_site(&schedule, T0);
+    site = take_site(&schedule, T0);
     CHECK(schedule_take(&schedule, site, 1, T0, &batch));
     row = first_row(&batch);
     row->attempts++;
@@ -273,8 +289,8 @@ domains_with_the_same_hosts_share_a_site(void)
     add(&schedule, 1, 1, "smtp:one.example", 1, T0);
     add(&schedule, 2, 1, "smtp:one.example", 1, T0);
     add(&schedule, 3, 1, "smtp:two.example", 1, T0);
-    one = schedule_take_site(&schedule, T0);
-    two = schedule_take_site(&schedule, T0);
+    one = take_site(&schedule, T0);
+    two = take_site(&schedule, T0);
     CHECK(schedule_take(&schedule, one, 1, T0, &batch_one));
     CHECK(schedule_take(&schedule, two, 1, T0, &batch_two));
     shared = schedule_bind(&schedule, batch_one.target, S("hosts:mx.provider.example"), S(""));
@@ -307,13 +323,13 @@ a_refusal_beside_working_connections_lowers_the_limit(void)
     schedule_init(&schedule, &limits, 1);
     for (unsigned i = 1; i <= 50; i++)
         add(&schedule, i, i, "smtp:strict.example", 1, T0);
-    site = schedule_take_site(&schedule, T0);
-    CHECK(schedule_take_site(&schedule, T0) == site);
+    site = take_site(&schedule, T0);
+    CHECK(take_site(&schedule, T0) == site);
     schedule_site_succeeded(&schedule, site, T0);
     CHECK(schedule_site_slow(&schedule, site, SCOPE_SITE, S("421 too many"), T0) == T0);
     CHECK(site->own.limit == 1 && site->own.paused_until == 0);
     schedule_site_release(&schedule, site);
-    CHECK(!schedule_take_site(&schedule, T0));
+    CHECK(!take_site(&schedule, T0));
     for (unsigned i = 0; i < 8; i++) {
         CHECK(deliver(&schedule, site, 1) != 0);
         schedule_site_succeeded(&schedule, site, T0 + SECONDS(10));
@@ -321,7 +337,7 @@ a_refusal_beside_working_connections_lowers_the_limit(void)
     CHECK(site->own.limit == 1);
     schedule_site_succeeded(&schedule, site, T0 + MINUTES(1));
     schedule_site_succeeded(&schedule, site, T0 + MINUTES(1));
-    CHECK(site->own.limit == 2 && schedule_take_site(&schedule, T0) == site);
+    CHECK(site->own.limit == 2 && take_site(&schedule, T0) == site);
     schedule_site_release(&schedule, site);
     schedule_site_release(&schedule, site);
     schedule_done(&schedule);
@@ -337,8 +353,8 @@ connections_that_fail_together_are_one_failure(void)
     schedule_init(&schedule, &limits, 1);
     for (unsigned i = 1; i <= 50; i++)
         add(&schedule, i, i, "smtp:dead.example", 1, T0);
-    site = schedule_take_site(&schedule, T0);
-    CHECK(schedule_take_site(&schedule, T0) == site);
+    site = take_site(&schedule, T0);
+    CHECK(take_site(&schedule, T0) == site);
     until = schedule_site_failed(&schedule, site, S("refused"), T0);
     CHECK(until > T0 && until < T0 + MINUTES(6));
     CHECK(schedule_site_failed(&schedule, site, S("refused"), T0) == until);
@@ -381,7 +397,7 @@ what_waits_survives_that_its_limits_change(void)
     ready->attempts = scheduled->attempts = 1;
     CHECK(schedule_seize(&schedule, scheduled));
     schedule_row_defer(&schedule, scheduled, T0 + HOURS(6), T0);
-    site = schedule_take_site(&schedule, T0);
+    site = take_site(&schedule, T0);
     schedule_site_pause(&schedule, site, SCOPE_SITE, T0 + DAYS(30), S("away"));
     schedule_site_release(&schedule, site);
     longer.warn = HOURS(8);
@@ -414,7 +430,7 @@ operators_hold_release_and_retry(void)
     row->held = true;
     schedule_row_defer(&schedule, row, T0, T0);
     CHECK(row->state == ROW_HELD);
-    CHECK(!schedule_take_site(&schedule, T0));
+    CHECK(!take_site(&schedule, T0));
     CHECK(!schedule_retry(&schedule, row, T0));
     CHECK(schedule_seize(&schedule, row));
     row->held = false;
@@ -423,7 +439,7 @@ operators_hold_release_and_retry(void)
     CHECK(schedule_seize(&schedule, row));
     row->attempts = 1;
     schedule_row_defer(&schedule, row, T0 + HOURS(1), T0);
-    CHECK(!schedule_take_site(&schedule, T0));
+    CHECK(!take_site(&schedule, T0));
     CHECK(schedule_retry(&schedule, row, T0) && row->state == ROW_READY);
     schedule_done(&schedule);
 }

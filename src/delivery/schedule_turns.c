@@ -414,18 +414,3 @@ schedule_next(struct schedule *schedule, unsigned max, instant now, struct sched
     return true;
 }
 
-struct schedule_site *
-schedule_take_site(struct schedule *schedule, instant now)
-{
-    struct schedule_site *site;
-    int rank;
-
-    site = next_site(schedule, now, &rank);
-    if (!site || !schedule_has_slot(schedule, rank == RANK_CODE) ||
-        !schedule_site_has_slot(schedule, site, rank == RANK_CODE))
-        return NULL;
-    schedule_site_take_slot(schedule, site);
-    schedule_site_update(schedule, site);
-    rotate(schedule, site, (unsigned)rank);
-    return site;
-}
