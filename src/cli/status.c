@@ -54,6 +54,19 @@ print_outgoing(struct output *out, const struct json *document)
     buf_done(&line);
 }
 
+static void
+print_dkim(struct output *out, const struct json *dkim)
+{
+    char text[24];
+
+    if (json_get_int(dkim, "waiting_for_records"))
+        output_line(out, "  DKIM keys that wait for their records in the DNS: %s; see outpost dkim list",
+                    n(dkim, "waiting_for_records", text));
+    if (json_get_int(dkim, "to_be_rotated"))
+        output_line(out, "  DKIM keys older than dkim.rotate_every: %s; see outpost dkim rotate",
+                    n(dkim, "to_be_rotated", text));
+}
+
 /* What needs a human, in words. */
 static void
 print_trouble(struct output *out, const struct json *document)
@@ -90,6 +103,7 @@ print_status(struct output *out, const struct json *document)
     output_line(out, "listeners:");
     print_listeners(out, json_get(document, "listeners"));
     print_restricted(out, json_get(document, "restricted"));
+    print_dkim(out, json_get(document, "dkim"));
     print_trouble(out, document);
 }
 

@@ -6,6 +6,7 @@
 #include "config/config.h"
 #include "delivery/queue.h"
 #include "ops/control_call.h"
+#include "ops/dkim_rotate.h"
 #include "ops/server.h"
 #include "runtime/clock.h"
 #include "store/events.h"
@@ -166,6 +167,38 @@ put_outgoing(struct control_call *call, struct json_writer *writer)
     return OK;
 }
 
+/* Keys that need a human, where we do not write the zone. */
+struct key_wants {
+    const struct config *config;
+    int64_t waiting; /* For their records. */
+    int64_t old;     /* Older than dkim.rotate_every. */
+};
+
+static bool
+count_key(void *arg, const struct key_info *key)
+{
+    struct key_wants *wants = arg;
+    duration every = wants->config->dkim.rotate_every;
+
+    if (dkim_is_ours_to_publish(wants->config, key->domain))
+        return true;
+    wants->waiting += key->state == KEY_NEW;
+    wants->old += key->state == KEY_ACTIVE && every && clock_now() - key->created >= every;
+    return true;
+}
+
+static void
+put_dkim(struct json_writer *writer, const struct control_context *context)
+{
+    struct key_wants wants = { .config = context->config };
+
+    keyring_each(context->keyring, count_key, &wants);
+    json_begin_object(writer, "dkim");
+    json_put_int(writer, "waiting_for_records", wants.waiting);
+    json_put_int(writer, "to_be_rotated", wants.old);
+    json_end_object(writer);
+}
+
 static enum err
 run_status(struct control_call *call)
 {
@@ -191,6 +224,7 @@ run_status(struct control_call *call)
     put_today(writer, call->context->events);
     put_suppression(writer, call->context->suppression);
     put_restricted(call, writer);
+    put_dkim(writer, call->context);
     if (dropped)
         json_put_int(writer, "events_dropped", (int64_t)dropped);
     control_document_end(call);

@@ -67,7 +67,7 @@ hash(struct dkim_body *body, const char *bytes, size_t len)
 }
 
 /* Text follows: what was held back counts after all. */
-static void
+static inline void
 release(struct dkim_body *body)
 {
     for (; body->blank_lines; body->blank_lines--)
@@ -93,23 +93,28 @@ static const bool specials[][256] = {
     [DKIM_RELAXED] = { ['\r'] = true, ['\n'] = true, [' '] = true, ['\t'] = true },
 };
 
-/* Hashes the plain text at the front; returns its length. */
-static size_t
-add_plain(struct dkim_body *body, str bytes)
+/* Hashes plain text at the front, as much as is staged at once; returns its length.  What BODY has
+ * is read before the loop: for the compiler each byte that is stored could change it. */
+static inline size_t
+add_plain(struct dkim_body *body, const bool *special, str bytes)
 {
-    const bool *special = specials[body->form];
-    size_t len = 0;
+    char *staged;
+    size_t room, len = 0;
 
-    while (len < bytes.len && !special[(unsigned char)bytes.ptr[len]]) {
-        if (body->staged_len == DKIM_STAGED_MAX)
-            flush(body);
-        body->staged[body->staged_len++] = bytes.ptr[len++];
+    if (body->staged_len == DKIM_STAGED_MAX)
+        flush(body);
+    staged = body->staged + body->staged_len;
+    room = MIN(bytes.len, DKIM_STAGED_MAX - body->staged_len);
+    while (len < room && !special[(unsigned char)bytes.ptr[len]]) {
+        staged[len] = bytes.ptr[len];
+        len++;
     }
+    body->staged_len += len;
     return len;
 }
 
 /* One byte that is no plain text. */
-static void
+static inline void
 add_special(struct dkim_body *body, char c)
 {
     if (body->held_cr) {
@@ -134,8 +139,10 @@ add_special(struct dkim_body *body, char c)
 void
 dkim_body_add(struct dkim_body *body, str bytes)
 {
+    const bool *special = specials[body->form];
+
     while (bytes.len) {
-        if (specials[body->form][(unsigned char)bytes.ptr[0]]) {
+        if (special[(unsigned char)bytes.ptr[0]]) {
             add_special(body, bytes.ptr[0]);
             bytes = str_skip(bytes, 1);
             continue;
@@ -146,7 +153,7 @@ dkim_body_add(struct dkim_body *body, str bytes)
             hash(body, "\r", 1);
         }
         release(body);
-        bytes = str_skip(bytes, add_plain(body, bytes));
+        bytes = str_skip(bytes, add_plain(body, special, bytes));
     }
 }
 

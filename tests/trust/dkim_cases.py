@@ -306,6 +306,7 @@ def a_zone_that_a_human_edits():
 
         done = world.server.run("dkim", "rotate", ZONE)
         assert "put these records into the zone" in done.stderr and "_domainkey" in done.stdout, done
+        assert "DKIM keys that wait for their records in the DNS: 1;" in world.server.run("status").stdout
         again = world.server.rows("dkim", "rotate", ZONE)
         assert len(again) == 1, "it goes on with the key that it made"
         name, record, two = again[0]["name"], again[0]["record"], again[0]["selector"]
