@@ -88,19 +88,22 @@ require(const struct attempt *a, struct secure_plan *plan)
                    "the sender demands TLS on the whole way, with verified hosts (REQUIRETLS)");
 }
 
-/* 3: the recipient's policies, not ours. */
+/* 3: the recipient's policies, not ours: what stood before them stands again. */
 static void
-relax(struct secure_plan *plan)
+relax(const struct attempt *a, struct secure_plan *plan)
 {
+    bool always = a->runner->config->delivery.tls == RELAY_TLS_REQUIRE;
+
     if (plan->by != SECURE_BY_STS && plan->by != SECURE_BY_DANE)
         return;
-    plan->demand = plan->enforced = SECURE_MAY;
+    plan->demand = plan->enforced = always ? SECURE_TLS : SECURE_MAY;
     plan->by = SECURE_BY_MESSAGE;
     plan->observed = false;
     plan->refused = plan->noted = SECURE_FINE;
     plan->tlsa = NULL;
     (void)snprintf(plan->why, sizeof(plan->why),
-                   "the message says that it may go without (TLS-Required: No)");
+                   "the message says that it may go without (TLS-Required: No)%s",
+                   always ? ", and delivery.tls is require" : "");
 }
 
 void
@@ -109,7 +112,7 @@ require_plan(const struct attempt *a, struct secure_plan *plan)
     if (is_required(a))
         require(a, plan);
     else if (a->envelope.tls_wish == TLS_OPTIONAL)
-        relax(plan);
+        relax(a, plan);
 }
 
 bool
@@ -119,9 +122,9 @@ require_reuses(const struct attempt *a)
     str domain = a->route.kind == ROUTE_RELAY ? a->route.relay.host : a->route.domain;
 
     if (is_required(a))
-    return proved->requires && str_eq_nocase(str_from(proved->domain), domain);
+        return proved->requires && str_eq_nocase(str_from(proved->domain), domain);
     /* What was relaxed for one message is not enough for another. */
-    return proved->by != SECURE_BY_MESSAGE || proved->demand != SECURE_MAY ||
+    return proved->by != SECURE_BY_MESSAGE || proved->demand > SECURE_TLS ||
            a->envelope.tls_wish == TLS_OPTIONAL;
 }
 

@@ -96,9 +96,12 @@ what_the_administrator_names_is_proven_and_this_machine_needs_nothing(void)
 static void
 an_indifferent_message_ignores_the_domain_but_not_the_administrator(void)
 {
+    struct config config = { .delivery.tls = RELAY_TLS_MAY };
+    struct runner runner = { .config = &config };
     struct attempt a = attempt_of(TLS_OPTIONAL, ROUTE_MX);
     struct secure_plan plan = plan_of(SECURE_TLSA, SECURE_BY_DANE);
 
+    a.runner = &runner;
     plan.refused = SECURE_DNSSEC_INVALID;
     require_plan(&a, &plan);
     CHECK(plan.demand == SECURE_MAY && plan.by == SECURE_BY_MESSAGE && !plan.refused);
@@ -111,6 +114,14 @@ an_indifferent_message_ignores_the_domain_but_not_the_administrator(void)
     plan = plan_of(SECURE_TLS, SECURE_BY_CONFIG);
     require_plan(&a, &plan);
     CHECK(plan.demand == SECURE_TLS);
+    /* Nor where the domain's policy stood before his word. */
+    config.delivery.tls = RELAY_TLS_REQUIRE;
+    plan = plan_of(SECURE_NAME, SECURE_BY_STS);
+    require_plan(&a, &plan);
+    CHECK(plan.demand == SECURE_TLS && plan.enforced == SECURE_TLS);
+    plan = plan_of(SECURE_TLSA, SECURE_BY_DANE);
+    require_plan(&a, &plan);
+    CHECK(plan.demand == SECURE_TLS && plan.enforced == SECURE_TLS && !plan.refused);
     a.envelope.tls_wish = TLS_AS_USUAL;
     plan = plan_of(SECURE_TLSA, SECURE_BY_DANE);
     require_plan(&a, &plan);
@@ -135,6 +146,8 @@ a_kept_connection_is_used_only_for_what_it_was_made_for(void)
     a.envelope.tls_wish = TLS_AS_USUAL;
     CHECK(require_reuses(&a));
     runner.client_secure = (struct secure_outcome){ .by = SECURE_BY_MESSAGE, .demand = SECURE_MAY };
+    CHECK(!require_reuses(&a));
+    runner.client_secure.demand = SECURE_TLS;
     CHECK(!require_reuses(&a));
     a.envelope.tls_wish = TLS_OPTIONAL;
     CHECK(require_reuses(&a));
