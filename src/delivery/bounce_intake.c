@@ -31,7 +31,7 @@ struct addressee {
     bool is_found;
     str address; /* In the arena of the reading. */
     uint32_t index;
-    bool is_named; /* By the report, exactly; else by the return path alone. */
+    bool is_named; /* By the report, exactly; and by the return path, or by the host that has him. */
 };
 
 struct reading {
@@ -175,6 +175,17 @@ struct search {
     struct addressee *found;
 };
 
+/* Whoever has the message knows a return path that names nobody, and could say of the others what
+ * he likes. */
+static bool
+is_from_its_host(const struct reading *r, const struct event *event)
+{
+    ipaddr host;
+
+    return event->kind == EVENT_DELIVERED && ipaddr_parse(event->mx_ip, &host) &&
+           ipaddr_eq(host, r->envelope->client.addr);
+}
+
 static bool
 see_recipient(void *arg, const struct event *event)
 {
@@ -185,7 +196,7 @@ see_recipient(void *arg, const struct event *event)
     if (!speaks_of_recipient(event) || !str_eq_nocase(event->recipient, search->address))
         return true;
     found->index = (uint32_t)event->recipient_index;
-    found->is_named = true;
+    found->is_named = is_from_its_host(search->reading, event);
     found->is_found = arena_copy(&search->reading->arena, event->recipient, &found->address);
     return false;
 }
@@ -309,7 +320,8 @@ record(struct reading *r, struct event *event, const struct addressee *to, bool 
     return OK;
 }
 
-/* Nothing is learnt where a report may speak of another address than the one that we wrote to. */
+/* Nothing is learnt where a report may speak of another address than the one that we wrote to, or
+ * one recipient of another. */
 WAITS static void
 learn(struct reading *r, enum suppression_reason reason, const struct event *about,
       const struct addressee *to)
