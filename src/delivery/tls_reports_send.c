@@ -243,7 +243,7 @@ record_report(const struct sender *sender, const struct tls_report_row *row, con
     if (sender->queue->events)
         events_record(sender->queue->events, &event);
     if (row->state == TLS_REPORT_DROPPED)
-        log_warning("%s", text);
+        log_info("%s", text);
 }
 
 WAITS static enum err

@@ -222,7 +222,7 @@ domains_between_two_writes_are_bounded(void)
     char name[40];
 
     for (unsigned i = 0; i < TLS_REPORTS_UNSAVED_MAX + 50; i++) {
-        struct tls_session session = { .domain = str_from(name) };
+        struct tls_session session = { .type = TLSRPT_NO_POLICY };
         snprintf(name, sizeof(name), "d%u.example", i);
         session.domain = str_from(name);
         tls_reports_note(reports, &session);
