@@ -113,6 +113,18 @@ dkim_free_selector(struct keyring *keyring, str domain, str algorithm, instant n
     return ERR_LIMIT;
 }
 
+/* The newest of those of KEYS that are in STATE; -1: when the state was entered never. */
+static instant
+newest(const struct key_info *keys, size_t count, enum key_state state)
+{
+    instant at = -1;
+
+    for (size_t i = 0; i < count; i++)
+        if (keys[i].state == state)
+            at = MAX(at, keys[i].changed);
+    return at;
+}
+
 static bool
 has_key(const struct key_info *keys, size_t count, str algorithm, enum key_state state)
 {
@@ -128,14 +140,16 @@ dkim_rotate(struct keyring *keyring, str domain, instant now, size_t *made, stru
     struct key_info *keys;
     struct arena arena;
     size_t count;
+    bool first;
     str selector;
     enum err e;
 
     *made = 0;
     arena_init(&arena, KEYS_MEMORY_MAX);
     e = dkim_copy_keys(keyring, domain, &arena, &keys, &count);
+    first = !e && newest(keys, count, KEY_ACTIVE) < 0 && newest(keys, count, KEY_NEW) < 0;
     for (size_t i = 0; !e && i < COUNT_OF(algorithms); i++) {
-        if (count && (!has_key(keys, count, algorithms[i], KEY_ACTIVE) ||
+        if (!first && (!has_key(keys, count, algorithms[i], KEY_ACTIVE) ||
                       has_key(keys, count, algorithms[i], KEY_NEW)))
             continue;
         e = dkim_free_selector(keyring, domain, algorithms[i], now, &arena, &selector);
@@ -151,18 +165,6 @@ dkim_rotate(struct keyring *keyring, str domain, instant now, size_t *made, stru
 }
 
 /* --- The way back. */
-
-/* The newest of those of KEYS that are in STATE; -1: when the state was entered never. */
-static instant
-newest(const struct key_info *keys, size_t count, enum key_state state)
-{
-    instant at = -1;
-
-    for (size_t i = 0; i < count; i++)
-        if (keys[i].state == state)
-            at = MAX(at, keys[i].changed);
-    return at;
-}
 
 /* Of the retired keys of an algorithm, the one that signed last and still can. */
 static bool

@@ -29,7 +29,7 @@ enum err dkim_free_selector(struct keyring *keyring, str domain, str algorithm, 
                             struct arena *arena, str *selector);
 
 /* Makes a new key for each algorithm of which a key of DOMAIN signs and none waits yet; for both
- * when DOMAIN has no keys at all.  MADE: how many.  Blocks. */
+ * when none signs and none waits.  MADE: how many.  Blocks. */
 enum err dkim_rotate(struct keyring *keyring, str domain, instant now, size_t *made,
                      struct why *why);
 

@@ -117,6 +117,9 @@ each_algorithm_that_signs_gets_a_next_key_once(void)
     CHECK(dkim_rotate(keyring, ORG, now, &made, &why) == OK && made == 1);
     undo_is("new e20251127b");
     CHECK(dkim_rotate(keyring, ORG, now, &made, &why) == OK && made == 0);
+    CHECK(keyring_remove(keyring, ORG, S("e20251127b"), NULL) == OK);
+    CHECK(keyring_set_state(keyring, ORG, S("e20251127"), KEY_REVOKED, now, NULL) == OK);
+    CHECK(dkim_rotate(keyring, ORG, now, &made, &why) == OK && made == 2);
     end();
 }
 

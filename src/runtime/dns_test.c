@@ -10,6 +10,7 @@
 #include "runtime/sim.h"
 
 #include <netinet/in.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
@@ -354,6 +355,76 @@ one_server_is_asked_past_the_resolver(void)
     CHECK(runtime_run(&options, ask_one_server, &silent_at) == OK);
 }
 
+/* A UDP socket that never answers. */
+static int
+silent_socket(uint16_t *at)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000001) };
+    socklen_t size = sizeof(address);
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    CHECK(bind(fd, (struct sockaddr *)&address, size) == 0);
+    CHECK(getsockname(fd, (struct sockaddr *)&address, &size) == 0);
+    *at = ntohs(address.sin_port);
+    return fd;
+}
+
+/* --- A server that is overtaken by liars, on a thread of its own. */
+
+struct liars {
+    int fd;
+    bool tells_truth;
+};
+
+static void *
+lie(void *arg)
+{
+    struct liars *liars = arg;
+    uint8_t bytes[512];
+    struct sockaddr_in from;
+    socklen_t size = sizeof(from);
+    ssize_t len = recvfrom(liars->fd, bytes, sizeof(bytes), 0, (struct sockaddr *)&from, &size);
+
+    if (len < 12)
+        return NULL;
+    /* No answer at all; another id; another question; then no such name. */
+    for (int i = 0; i < (liars->tells_truth ? 4 : 3); i++) {
+        uint8_t forged[512];
+        memcpy(forged, bytes, (size_t)len);
+        forged[2] |= i == 0 ? 0 : 0x80;
+        forged[3] = i == 3 ? 3 : 0;
+        forged[1] ^= i == 1;
+        forged[13] ^= i == 2 ? 3 : 0;
+        sendto(liars->fd, forged, (size_t)len, 0, (struct sockaddr *)&from, size);
+    }
+    return NULL;
+}
+
+static void
+ask_among_liars(void *arg)
+{
+    struct endpoint at = { ipaddr_from_v4(0x7f000001), *(uint16_t *)arg };
+
+    ask_directly(&at, "plain.test", DNS_TXT, MILLISECONDS(700));
+}
+
+static void
+answers_of_others_are_passed_over(void)
+{
+    for (int truth = 0; truth < 2; truth++) {
+        struct runtime_options options = { .loops = 1 };
+        uint16_t at;
+        struct liars liars = { silent_socket(&at), truth };
+        pthread_t thread;
+
+        CHECK(pthread_create(&thread, NULL, lie, &liars) == 0);
+        CHECK(runtime_run(&options, ask_among_liars, &at) == OK);
+        CHECK(answer.status == (truth ? DNS_NO_NAME : DNS_TEMPORARY));
+        pthread_join(thread, NULL);
+        close(liars.fd);
+    }
+}
+
 static void
 ask_the_simulated(void *arg)
 {
@@ -426,20 +497,6 @@ mistakes_in_the_configuration_are_explained(void)
     CHECK(str_find_str(str_from(why.text), S("/nowhere/root.key")) >= 0);
 }
 
-/* A UDP socket that never answers. */
-static int
-silent_socket(uint16_t *at)
-{
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000001) };
-    socklen_t size = sizeof(address);
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-    CHECK(bind(fd, (struct sockaddr *)&address, size) == 0);
-    CHECK(getsockname(fd, (struct sockaddr *)&address, &size) == 0);
-    *at = ntohs(address.sin_port);
-    return fd;
-}
-
 int
 main(void)
 {
@@ -447,6 +504,7 @@ main(void)
 
     arena_init(&arena, 1 << 20);
     RUN(the_simulated_dns_answers_from_its_table);
+    RUN(answers_of_others_are_passed_over);
     RUN(mistakes_in_the_configuration_are_explained);
     if (start_server()) {
         configure(silent_at);

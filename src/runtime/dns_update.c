@@ -50,7 +50,7 @@ tsig_key_load(const char *path, str name, struct tsig_key *key, struct why *why)
     struct arena arena;
     struct stat stat;
     ssize_t size;
-    str line, rest, secret;
+    str line, rest, secret = { 0 };
     enum err e;
 
     *key = (struct tsig_key){ .secret_size = 0 };
@@ -79,7 +79,7 @@ tsig_key_load(const char *path, str name, struct tsig_key *key, struct why *why)
         e = err_why(why, ERR_SYNTAX, "the first line of %s is no key of at most %d bytes in base64",
                     path, TSIG_SECRET_MAX);
     }
-    if (secret.len && !e)
+    if (secret.len)
         OPENSSL_cleanse((void *)(uintptr_t)secret.ptr, secret.len);
     OPENSSL_cleanse(text, sizeof(text));
     arena_done(&arena);
