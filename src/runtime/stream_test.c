@@ -581,6 +581,33 @@ tls_works_without_a_loop(void)
     world_done(&world);
 }
 
+/* RFC 5280 4.1.2.5: 99991231235959Z says that there is no end. */
+static void
+a_certificate_without_an_end_has_one_that_can_be_told(void)
+{
+    struct tls_client_options options = { S("mail.example.test"), TLS_VERIFY_PKIX };
+    struct tls_certificate certificate = {};
+    struct world world = {};
+    struct why why = {};
+    OWN(stream) a = NULL;
+    OWN(stream) b = NULL;
+    pthread_t thread;
+    void *server[2];
+
+    test_cert_until(&world.cert, "mail.example.test", "99991231235959Z");
+    CHECK(tls_server_new(world.cert.cert_file, world.cert.key_file, &world.server, &why) == OK);
+    CHECK(tls_client_new(world.cert.cert_file, &world.client, &why) == OK);
+    pair(&a, &b);
+    server[0] = b;
+    server[1] = world.server;
+    CHECK(pthread_create(&thread, NULL, be_server, server) == 0);
+    CHECK(stream_start_tls_client(a, world.client, &options, NULL) == OK);
+    pthread_join(thread, NULL);
+    CHECK(stream_certificate(a, &certificate));
+    CHECK(certificate.until > clock_now() + DAYS(36500));
+    world_done(&world);
+}
+
 static void
 broken_certificates_are_explained(void)
 {
@@ -729,6 +756,7 @@ main(void)
     RUN(bytes_before_tls_end_the_conversation);
     RUN(many_bytes_arrive_over_tls);
     RUN(tls_works_without_a_loop);
+    RUN(a_certificate_without_an_end_has_one_that_can_be_told);
     RUN(broken_certificates_are_explained);
     RUN(the_same_seed_gives_the_same_conversation);
     RUN(the_simulated_network_fails_on_demand);

@@ -409,7 +409,7 @@ stream_certificate(const struct stream *stream, struct tls_certificate *certific
         certificate->issuer[0] = '\0';
     make_printable(certificate->issuer);
     if (ASN1_TIME_to_tm(X509_get0_notAfter(peer), &until))
-        certificate->until = SECONDS(timegm(&until));
+        certificate->until = SECONDS(MIN((int64_t)timegm(&until), NEVER / SECONDS(1)));
     return true;
 }
 

@@ -27,9 +27,9 @@ test_cert_extension(X509 *cert, int nid, const char *value)
     X509_EXTENSION_free(extension);
 }
 
-/* For NAME and 127.0.0.1. */
+/* For NAME and 127.0.0.1, good until END, "YYYYMMDDHHMMSSZ"; NULL: for a day. */
 static inline void
-test_cert_new(struct test_cert *files, const char *name)
+test_cert_until(struct test_cert *files, const char *name, const char *end)
 {
     EVP_PKEY *key = EVP_EC_gen("P-256");
     X509 *cert = X509_new();
@@ -41,6 +41,7 @@ test_cert_new(struct test_cert *files, const char *name)
     ASN1_INTEGER_set(X509_get_serialNumber(cert), 1);
     X509_gmtime_adj(X509_getm_notBefore(cert), -3600);
     X509_gmtime_adj(X509_getm_notAfter(cert), 24 * 3600);
+    CHECK(!end || ASN1_TIME_set_string(X509_getm_notAfter(cert), end) == 1);
     X509_set_pubkey(cert, key);
     X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC,
                                (const unsigned char *)name, -1, -1, 0);
@@ -62,6 +63,12 @@ test_cert_new(struct test_cert *files, const char *name)
     fclose(file);
     X509_free(cert);
     EVP_PKEY_free(key);
+}
+
+static inline void
+test_cert_new(struct test_cert *files, const char *name)
+{
+    test_cert_until(files, name, NULL);
 }
 
 static inline void
