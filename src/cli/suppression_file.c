@@ -220,7 +220,7 @@ take_csv(struct import *im, str line, struct arena *arena)
         return;
     for (size_t i = 0; i < MIN(count, im->column_count); i++)
         if (im->columns[i] != MEMBERS)
-            values[im->columns[i]] = fields[i];
+            values[im->columns[i]] = csv_unmark(fields[i]);
     take_entry(im, values);
 }
 
@@ -324,8 +324,8 @@ print_csv(void *arg, const struct json *row)
     for (size_t i = 0; i < COUNT_OF(order); i++) {
         if (i)
             buf_add_byte(&line, ',');
-        csv_put(&line, row ? json_get_text(row, member_names[order[i]])
-                           : str_from(member_names[order[i]]));
+        csv_put_harmless(&line, row ? json_get_text(row, member_names[order[i]])
+                                    : str_from(member_names[order[i]]));
     }
     fprintf(file, "%.*s\n", STR_ARG(buf_str(&line)));
     buf_done(&line);

@@ -69,7 +69,9 @@ needs_quotes(str value)
     for (size_t i = 0; i < value.len; i++)
         if (str_find(S(",\"\r\n"), value.ptr[i]) >= 0)
             return true;
-    return value.len && (value.ptr[0] == ' ' || value.ptr[value.len - 1] == ' ');
+    /* A line that begins with a hash is a comment to some, one with a brace is JSON. */
+    return value.len &&
+           (str_find(S(" \t#{"), value.ptr[0]) >= 0 || value.ptr[value.len - 1] == ' ');
 }
 
 void
@@ -87,4 +89,32 @@ csv_put(struct buf *buf, str value)
     }
     if (quoted)
         buf_add_byte(buf, '"');
+}
+
+static bool
+is_formula(str value)
+{
+    return value.len && str_find(S("=+-@\t"), value.ptr[0]) >= 0;
+}
+
+void
+csv_put_harmless(struct buf *buf, str value)
+{
+    struct buf marked;
+
+    if (!is_formula(value)) {
+        csv_put(buf, value);
+        return;
+    }
+    buf_init(&marked, value.len + 1);
+    buf_add_byte(&marked, '\'');
+    buf_add(&marked, value);
+    csv_put(buf, buf_str(&marked));
+    buf_done(&marked);
+}
+
+str
+csv_unmark(str value)
+{
+    return str_starts(value, S("'")) && is_formula(str_skip(value, 1)) ? str_skip(value, 1) : value;
 }

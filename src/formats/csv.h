@@ -21,3 +21,7 @@ enum {
 enum err csv_parse(str line, struct arena *arena, str fields[CSV_FIELDS_MAX], size_t *count);
 /* Appends VALUE, quoted if it must be; line ends in it become blanks. */
 void csv_put(struct buf *buf, str value);
+/* The same of what strangers wrote: a spreadsheet takes what begins with = + - @ or a tab for a
+ * formula and runs it, so that an apostrophe goes before.  csv_unmark() takes it away again. */
+void csv_put_harmless(struct buf *buf, str value);
+str csv_unmark(str value);

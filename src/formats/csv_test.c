@@ -83,9 +83,41 @@ what_is_written_is_read_again(void)
     arena_done(&arena);
 }
 
+static void
+what_a_spreadsheet_would_run_is_marked_and_comes_back(void)
+{
+    static const char *const rows[][2] = {
+        { "=HYPERLINK(\"http://x\",1)", "\"'=HYPERLINK(\"\"http://x\"\",1)\"" },
+        { "+1@x.example", "'+1@x.example" },
+        { "-1", "'-1" },
+        { "@SUM(1)", "'@SUM(1)" },
+        { "\t=1", "'\t=1" },
+        { "550 no = such", "550 no = such" },
+        { "'s@x.example", "'s@x.example" },
+        { "#a@x.example", "\"#a@x.example\"" },
+        { "{a@x.example", "\"{a@x.example\"" },
+    };
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        str fields[CSV_FIELDS_MAX];
+        struct arena arena;
+        struct buf line;
+        size_t count;
+        buf_init(&line, 1000);
+        arena_init(&arena, 10000);
+        csv_put_harmless(&line, str_from(rows[i][0]));
+        CHECK_STR(buf_str(&line), rows[i][1]);
+        CHECK(csv_parse(buf_str(&line), &arena, fields, &count) == OK && count == 1);
+        CHECK_STR(csv_unmark(fields[0]), rows[i][0]);
+        arena_done(&arena);
+        buf_done(&line);
+    }
+}
+
 int
 main(void)
 {
+    RUN(what_a_spreadsheet_would_run_is_marked_and_comes_back);
     RUN(values_are_parted_by_commas_outside_of_quotes);
     RUN(a_line_has_a_ceiling_of_values);
     RUN(what_is_written_is_read_again);
