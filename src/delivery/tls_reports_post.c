@@ -87,8 +87,8 @@ write_gzip(void *arg, struct stream *stream)
 }
 
 WAITS static enum err
-open_stream(const struct tls_posting *posting, ipaddr addr, bool verifies, struct stream **stream,
-            struct why *why)
+open_stream(const struct tls_posting *posting, ipaddr addr, bool verifies, instant deadline,
+            struct stream **stream, struct why *why)
 {
     struct endpoint peer = { addr, posting->rua->port };
     struct tls_client_options tls = {
@@ -96,11 +96,11 @@ open_stream(const struct tls_posting *posting, ipaddr addr, bool verifies, struc
         .verify = verifies ? TLS_VERIFY_PKIX : TLS_VERIFY_NONE,
     };
     OWN(stream) made = NULL;
-    enum err e = stream_connect(&peer, NULL, deadline_in(posting->timeout), &made, why);
+    enum err e = stream_connect(&peer, NULL, deadline, &made, why);
 
     if (e)
         return e;
-    stream_set_deadline(made, deadline_in(posting->timeout));
+    stream_set_deadline(made, deadline);
     e = stream_start_tls_client(made, posting->context, &tls, why);
     if (e)
         return e;
@@ -110,19 +110,20 @@ open_stream(const struct tls_posting *posting, ipaddr addr, bool verifies, struc
 
 WAITS static enum err
 open_any(const struct tls_posting *posting, const struct places *places, bool verifies,
-         struct stream **stream, struct why *why)
+         instant deadline, struct stream **stream, struct why *why)
 {
     enum err e = ERR_UNREACHABLE;
 
     for (size_t i = 0; i < places->count && e && e != ERR_CANCELLED; i++)
-        e = open_stream(posting, places->addrs[i], verifies, stream, why);
+        e = open_stream(posting, places->addrs[i], verifies, deadline, stream, why);
     return e;
 }
 
 WAITS static enum err
-post(struct tls_posting *posting, struct arena *arena, struct stream *stream,
+post(struct tls_posting *posting, struct arena *arena, struct stream *stream, instant deadline,
      struct http_reply *reply)
 {
+    duration left = MAX(deadline - clock_steady(), SECONDS(1));
     const struct tlsrpt_rua *rua = posting->rua;
     struct http_request request = {
         .target = rua->target,
@@ -131,8 +132,8 @@ post(struct tls_posting *posting, struct arena *arena, struct stream *stream,
         .content_length = posting->gzip.len,
         .write_body = write_gzip,
         .arg = posting,
-        .write_timeout = posting->timeout,
-        .reply_timeout = posting->timeout,
+        .write_timeout = left,
+        .reply_timeout = left,
     };
     bool sent;
 
@@ -146,6 +147,7 @@ WAITS enum err
 tls_report_post(const struct tls_posting *wanted, struct arena *arena,
                 char answer[TLS_POSTING_TEXT_MAX])
 {
+    instant deadline = deadline_in(wanted->timeout); /* For all addresses, and both ways. */
     struct tls_posting posting = *wanted;
     struct http_reply reply = {};
     OWN(stream) stream = NULL;
@@ -155,13 +157,13 @@ tls_report_post(const struct tls_posting *wanted, struct arena *arena,
     enum err e = find_places(&posting, arena, &places, &why);
 
     if (!e)
-        e = open_any(&posting, &places, true, &stream, &why);
+        e = open_any(&posting, &places, true, deadline, &stream, &why);
     if (e == ERR_TLS) {
         how = ", without a certificate that holds";
-        e = open_any(&posting, &places, false, &stream, &why);
+        e = open_any(&posting, &places, false, deadline, &stream, &why);
     }
     if (!e)
-        e = post(&posting, arena, stream, &reply);
+        e = post(&posting, arena, stream, deadline, &reply);
     if (e) {
         snprintf(answer, TLS_POSTING_TEXT_MAX, "%s", why.text[0] ? why.text : err_name(e));
         return e;

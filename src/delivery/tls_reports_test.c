@@ -5,7 +5,10 @@
 
 #include "runtime/clock.h"
 #include "runtime/fiber.h"
+#include "runtime/listener.h"
 #include "runtime/sim.h"
+#include "runtime/stream.h"
+#include "runtime/tls.h"
 #include "store/temp_dir.h"
 
 #include "check.h"
@@ -308,6 +311,44 @@ private_networks_are_not_posted_to(void)
     CHECK(is_public("9.9.9.9") && is_public("172.32.0.1") && is_public("2606:4700::1111"));
 }
 
+/* Says nothing, for hours. */
+static void
+keep_silent(void *arg, struct stream *mine)
+{
+    OWN(stream) stream = mine;
+
+    (void)arg;
+    CHECK(fiber_sleep(HOURS(2)) == OK);
+}
+
+static void
+a_place_that_is_silent_is_waited_for_once(void)
+{
+    struct listener_options options = { .name = "silent" };
+    struct tlsrpt_rua rua = { .host = S("silent.example"), .port = 443, .target = S("/") };
+    struct tls_posting posting = { .rua = &rua, .timeout = SECONDS(60) };
+    struct listener *listeners[4];
+    struct dns_record record = {};
+    char answer[TLS_POSTING_TEXT_MAX];
+    struct why why = {};
+    instant before;
+
+    CHECK(tls_client_new(NULL, &posting.context, &why) == OK);
+    for (unsigned i = 0; i < COUNT_OF(listeners); i++) {
+        struct endpoint at = { ipaddr_from_v4(0x08080801 + i), 443 };
+        record.addr = at.addr;
+        sim_dns_add("silent.example", DNS_A, &record, false);
+        CHECK(listener_start_sim(&at, &options, keep_silent, NULL, &listeners[i]) == OK);
+    }
+    before = clock_steady();
+    CHECK(tls_report_post(&posting, &arena, answer) != OK);
+    CHECK(clock_steady() - before <= SECONDS(61));
+    for (unsigned i = 0; i < COUNT_OF(listeners); i++)
+        listener_stop(listeners[i], deadline_in(HOURS(3)));
+    tls_context_unref(posting.context);
+    sim_dns_clear();
+}
+
 static void
 what_is_old_is_forgotten_however_much_it_is(void)
 {
@@ -345,6 +386,7 @@ STORY(a_long_policy_is_cut_at_a_line)
 STORY(domains_between_two_writes_are_bounded)
 STORY(a_domain_without_a_record_is_forgotten)
 STORY(a_report_is_made_once_and_what_comes_late_is_not_in_it)
+STORY(a_place_that_is_silent_is_waited_for_once)
 STORY(what_is_old_is_forgotten_however_much_it_is)
 
 int
@@ -359,6 +401,7 @@ main(void)
     RUN(domains_between_two_writes_are_bounded_told);
     RUN(a_domain_without_a_record_is_forgotten_told);
     RUN(a_report_is_made_once_and_what_comes_late_is_not_in_it_told);
+    RUN(a_place_that_is_silent_is_waited_for_once_told);
     RUN(what_is_old_is_forgotten_however_much_it_is_told);
     return check_end();
 }
