@@ -35,6 +35,15 @@ gate_recipient_syntax(struct intake *intake, struct verdict *verdict)
     return OK;
 }
 
+/* Whoever gets what an alias of ours sends on knows SRS addresses, of any sender that he names to
+ * the alias: what begins a conversation by one would be relayed to whom he likes, in our name. */
+static bool
+is_no_report(const struct intake *intake, const struct return_address *found)
+{
+    return found->kind == RETURN_SRS && intake->peer.door == DOOR_MX && intake->sender.path.len &&
+           !intake_is_ours(intake);
+}
+
 /* A forged one is told nothing that an unknown one is not told. */
 enum err
 gate_return_address(struct intake *intake, struct verdict *verdict)
@@ -50,6 +59,9 @@ gate_return_address(struct intake *intake, struct verdict *verdict)
         verdict_refuse(verdict, 550, "5.1.1", "No such recipient here");
         return OK;
     }
+    if (!e && is_no_report(intake, &found))
+        verdict_refuse(verdict, 550, "5.7.1",
+                       "Only reports of delivery, which have no sender, come to this address");
     return e;
 }
 
