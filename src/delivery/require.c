@@ -122,7 +122,7 @@ require_reuses(const struct attempt *a)
     str domain = a->route.kind == ROUTE_RELAY ? a->route.relay.host : a->route.domain;
 
     if (is_required(a))
-        return proved->requires && str_eq_nocase(str_from(proved->domain), domain);
+    return proved->requires && str_eq_nocase(str_from(proved->domain), domain);
     /* What was relaxed for one message is not enough for another. */
     return proved->by != SECURE_BY_MESSAGE || proved->demand > SECURE_TLS ||
            a->envelope.tls_wish == TLS_OPTIONAL;
@@ -140,16 +140,19 @@ require_check(struct attempt *a)
                    STR_ARG(str_head(a->plan.host, 120)));
 }
 
-/* A host that is down, or has TLS only later, may do another time. */
+/* A host that is down, or has TLS only later, may do another time; so may one with which the
+ * connection broke before a certificate was seen. */
 static bool
-is_for_good(const struct attempt *a)
+is_for_good(const struct attempt *a, enum err e)
 {
     const struct smtp_failure *failure = &a->failure;
 
     if (a->plan.refused)
         return a->plan.by == SECURE_BY_MESSAGE;
-    return failure->answer.code / 100 != 4 &&
-           (failure->stage == SMTP_STAGE_STARTTLS || failure->stage == SMTP_STAGE_TLS);
+    if (e != ERR_TLS || failure->answer.code / 100 == 4)
+        return false;
+    return failure->stage == SMTP_STAGE_STARTTLS ||
+           (failure->stage == SMTP_STAGE_TLS && failure->tls_fault != TLS_FAULT_HANDSHAKE);
 }
 
 bool
@@ -161,7 +164,7 @@ require_note(struct attempt *a, enum err e)
         a->unmet = "5.7.30";
         return true;
     }
-    if (!is_for_good(a)) {
+    if (!is_for_good(a, e)) {
         a->may_be_met = true;
         return false;
     }

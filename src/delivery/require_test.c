@@ -174,6 +174,19 @@ only_hosts_that_can_never_do_it_return_the_message(void)
     a.failure = (struct smtp_failure){ .stage = SMTP_STAGE_STARTTLS, .answer = { .code = 454 } };
     (void)require_note(&a, ERR_TLS);
     CHECK(!a.unmet && a.may_be_met);
+    /* What broke on the way says nothing of the host: it comes back the next time. */
+    a = attempt_of(TLS_REQUIRED, ROUTE_MX);
+    a.failure = (struct smtp_failure){ .stage = SMTP_STAGE_STARTTLS };
+    (void)require_note(&a, ERR_CLOSED);
+    CHECK(!a.unmet && a.may_be_met);
+    a = attempt_of(TLS_REQUIRED, ROUTE_MX);
+    a.failure = (struct smtp_failure){ .stage = SMTP_STAGE_TLS, .tls_fault = TLS_FAULT_HANDSHAKE };
+    (void)require_note(&a, ERR_TLS);
+    CHECK(!a.unmet && a.may_be_met);
+    a = attempt_of(TLS_REQUIRED, ROUTE_MX);
+    a.failure = (struct smtp_failure){ .stage = SMTP_STAGE_TLS, .tls_fault = TLS_FAULT_NAME };
+    (void)require_note(&a, ERR_TLS);
+    CHECK_STR(str_from(a.unmet), "5.7.10");
     /* A policy's refusal of one host is not the message's. */
     a = attempt_of(TLS_REQUIRED, ROUTE_MX);
     a.plan = plan_of(SECURE_TLSA, SECURE_BY_DANE);
