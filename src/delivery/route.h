@@ -92,7 +92,8 @@ struct route_host {
     str name; /* Of the host; for an address literal, the address. */
     struct endpoint endpoint;
     uint16_t preference;
-    bool secure; /* MX and address came with DNSSEC. */
+    bool secure;   /* MX and address came with DNSSEC. */
+    str canonical; /* The name behind CNAMEs; empty: there are none. */
 };
 
 struct route_hosts {

@@ -99,6 +99,18 @@ note_failure(struct search *search, const struct dns_answer *found)
         search->temporary = search->bogus = true;
 }
 
+/* The same, by an answer of the DNS. */
+static void
+add_found(struct search *search, str name, const struct dns_answer *found, size_t at,
+          uint16_t preference, bool secure)
+{
+    size_t before = search->hosts->count;
+
+    add_host(search, name, found->records[at].addr, preference, secure && found->secure);
+    if (search->hosts->count > before && !str_eq_nocase(found->canonical, name))
+        search->hosts->hosts[before].canonical = found->canonical;
+}
+
 /* The addresses of NAME, the two families in turn, so that one of them being broken costs one
  * attempt. */
 WAITS static enum err
@@ -131,9 +143,9 @@ add_addresses(struct search *search, str name, uint16_t preference, bool secure)
         if (!has_first && !has_second)
             return OK;
         if (has_first)
-            add_host(search, name, first->records[i].addr, preference, secure && first->secure);
+            add_found(search, name, first, i, preference, secure);
         if (has_second)
-            add_host(search, name, second->records[i].addr, preference, secure && second->secure);
+            add_found(search, name, second, i, preference, secure);
     }
 }
 

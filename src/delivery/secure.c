@@ -107,6 +107,7 @@ begin_plan(const struct attempt *a, const struct route_host *host,
     *plan = (struct secure_plan){
         .domain = is_relay ? a->route.relay.host : a->route.domain,
         .host = host->name,
+        .base = host->name,
     };
     if (is_relay) {
         bool always = options->implicit_tls || options->user.len;
@@ -159,31 +160,46 @@ use_records(struct attempt *a, const struct dns_answer *answer, struct secure_pl
     say(plan,
         set->count ? "the TLSA records of %.*s name its certificate"
                    : "the TLSA records of %.*s promise TLS, but none of them can be used",
-        STR_ARG(plan->host));
+        STR_ARG(plan->base));
     return OK;
 }
 
+/* The records of BASE; none changes nothing. */
 WAITS static enum err
-ask_for_records(struct attempt *a, const struct route_host *host, struct secure_plan *plan)
+ask_at(struct attempt *a, str base, uint16_t port, struct secure_plan *plan)
 {
     instant deadline = deadline_in(a->runner->config->dns.timeout);
     struct dns_answer answer;
     str name;
     enum err e;
 
-    if (!can_promise(a, host))
-        return OK;
-    if (!arena_printf(&a->runner->arena, &name, "_%u._tcp.%.*s", host->endpoint.port,
-                      STR_ARG(host->name)))
+    if (!arena_printf(&a->runner->arena, &name, "_%u._tcp.%.*s", port, STR_ARG(base)))
         return ERR_LIMIT;
     e = dns_lookup(&a->runner->arena, name, DNS_TLSA, deadline, &answer);
     if (e)
         return e == ERR_SYNTAX ? OK : e;
-    if (answer.status == DNS_TEMPORARY || answer.status == DNS_BOGUS)
-        no_answer(host->name, &answer, plan);
-    else if (answer.status == DNS_FOUND && answer.secure)
+    if (answer.status == DNS_TEMPORARY || answer.status == DNS_BOGUS) {
+        no_answer(base, &answer, plan);
+    } else if (answer.status == DNS_FOUND && answer.secure) {
+        plan->base = base;
         return use_records(a, &answer, plan);
+    }
     return OK;
+}
+
+/* RFC 7672 2.2.2: the name behind the host's CNAME goes before its own. */
+WAITS static enum err
+ask_for_records(struct attempt *a, const struct route_host *host, struct secure_plan *plan)
+{
+    enum err e = OK;
+
+    if (!can_promise(a, host))
+        return OK;
+    if (host->canonical.len)
+        e = ask_at(a, host->canonical, host->endpoint.port, plan);
+    if (!e && plan->by != SECURE_BY_DANE)
+        e = ask_at(a, host->name, host->endpoint.port, plan);
+    return e;
 }
 
 /* The plan as the client understands it.  What a relay's URL says is in OPTIONS already. */
@@ -202,6 +218,7 @@ apply(const struct secure_plan *plan, struct smtp_client_options *options)
     options->tlsa = plan->tlsa ? plan->tlsa->items : NULL;
     options->tlsa_count = plan->tlsa ? plan->tlsa->count : 0;
     options->also_named = plan->domain;
+    options->host = plan->base; /* RFC 7672 3.2.2, 8.1: also for SNI. */
 }
 
 /* The operator knows better than the records, and answers for it. */

@@ -70,6 +70,7 @@ struct secure_plan {
     enum secure_result noted;   /* Not FINE: what failed already, without keeping mail back. */
     str domain;                 /* Next hop, as its MX records were asked for. */
     str host;
+    str base;                    /* Where TLSA records are: HOST, or the name behind its CNAME. */
     const struct tlsa_set *tlsa; /* NULL: the host has none. */
     const struct sts_known *sts; /* The domain's policy, whoever decides; NULL: it has none. */
     char why[SECURE_WHY_MAX];    /* In words: of the demand, or of REFUSED. */

@@ -32,6 +32,9 @@ def dane_decides_about_certificates():
         records += f"{name} A {address}\nd-{name} MX 10 {name}\n"
         records += f"{tlsa}.{name} TLSA {record}\n" if record else ""
         sinks[name] = Sink(address, port, tls=certificates.context(shows) if shows else None)
+    # A host that is a CNAME: the records are those of the name behind it (RFC 7672 2.2.2).
+    records += "alias CNAME good\nd-alias MX 10 alias\nanchored CNAME ta\nd-anchored MX 10 anchored\n"
+    records += "crooked CNAME wrong\nd-crooked MX 10 crooked\n"
     # The second host is the one that can prove itself; and a host whose records cannot be had.
     records += "d-second MX 10 wrong\nd-second MX 20 good\n"
     records += "lame A 127.0.0.85\n_tcp.lame NS nowhere.invalid.\nd-lame MX 10 lame\n"
@@ -57,14 +60,18 @@ def dane_decides_about_certificates():
     try:
         for name, *_ in table:
             send_to(f"d-{name}")
-        send_to("d-second")
+        for name in ("d-second", "d-alias", "d-anchored", "d-crooked"):
+            send_to(name)
         send_to("d-lame")
         for name, _, _, _, verify in table:
             expect(f"d-{name}", verify)
         expect("d-second", "dane")
         expect("d-lame", None)
+        expect("d-alias", "dane")
+        expect("d-anchored", "dane")
+        expect("d-crooked", None)
         assert not any(sinks[name].messages for name in ("wrong", "clear", "taother")), "mail at a host that proved nothing"
-        assert len(sinks["good"].messages) == 2
+        assert len(sinks["good"].messages) == 3
         why = server.run("queue", "why", "to:b@d-wrong.far.example").stdout
         assert "TLSA" in why or "trusted" in why, why
     finally:
