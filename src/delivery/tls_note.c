@@ -4,7 +4,8 @@
  *
  * The report goes to the domain of the recipients; the policy in it is of the domain that published
  * it: with DANE that of the mail host (RFC 8460 1.1).  Sessions that were no matter of a policy of
- * theirs are left out: relays of ours, operators' exceptions, and the reports themselves.
+ * theirs are left out: relays of ours, operators' and senders' exceptions, and the reports
+ * themselves.
  */
 #include "delivery/attempt.h"
 #include "delivery/tls_reports.h"
@@ -18,6 +19,13 @@ static_assert(SECURE_TLSA_INVALID == (int)TLSRPT_TLSA_INVALID, "results");
 static_assert(SECURE_STS_WEBPKI_INVALID == (int)TLSRPT_STS_WEBPKI_INVALID, "results");
 static_assert(SECURE_NO_SESSION == (int)TLSRPT_RESULT_COUNT, "results");
 
+/* REQUIRETLS kept the host from being asked, or TLS-Required: No set the domain's policy aside. */
+static bool
+is_by_message(const struct secure_plan *plan)
+{
+    return plan->by == SECURE_BY_MESSAGE && (plan->refused || plan->demand < SECURE_NAME);
+}
+
 static bool
 is_counted(const struct attempt *a)
 {
@@ -26,7 +34,7 @@ is_counted(const struct attempt *a)
     return a->runner->queue->tls_reports && a->route.kind == ROUTE_MX &&
            a->envelope.door != DOOR_REPORT && a->outcome.result != SECURE_NO_SESSION &&
            plan->demand != SECURE_PLAIN && plan->by != SECURE_BY_RELAY &&
-           plan->by != SECURE_BY_RULE && !(plan->by == SECURE_BY_MESSAGE && plan->refused);
+           plan->by != SECURE_BY_RULE && !is_by_message(plan);
 }
 
 static void
@@ -82,7 +90,7 @@ add_policy(const struct secure_plan *plan, struct buf *lines, struct tls_session
     session->policy_domain = plan->domain;
     if (plan->by == SECURE_BY_DANE || (plan->tlsa && plan->by != SECURE_BY_STS)) {
         session->type = TLSRPT_TLSA;
-        session->policy_domain = plan->host;
+        session->policy_domain = plan->base;
         session->mx = plan->host;
         if (plan->tlsa)
             add_tlsa(plan->tlsa, lines);

@@ -3,6 +3,8 @@
  * ceilings. */
 #include "delivery/tls_reports_send.h"
 
+#include "delivery/attempt.h"
+
 #include "runtime/clock.h"
 #include "runtime/fiber.h"
 #include "runtime/listener.h"
@@ -373,12 +375,62 @@ what_is_old_is_forgotten_however_much_it_is(void)
     tls_reports_close(reports);
 }
 
+/* What the report says of a session of a message that asks WISH, under PLAN. */
+static size_t
+sessions_told(enum tls_wish wish, struct secure_plan plan)
+{
+    static struct queue queue;
+    static struct runner runner;
+    static struct attempt a;
+    static struct smtp_failure failure;
+    struct tls_domain *domains = NULL;
+    struct config config = { .delivery.tls = RELAY_TLS_MAY };
+    size_t count = 0;
+
+    queue.tls_reports = open_reports();
+    runner = (struct runner){ .queue = &queue, .config = &config };
+    a = (struct attempt){
+        .runner = &runner, .route.kind = ROUTE_MX, .envelope.tls_wish = wish, .plan = plan
+    };
+    require_plan(&a, &a.plan);
+    attempt_note_tls(&a, &failure);
+    CHECK(tls_reports_flush(queue.tls_reports) == OK);
+    CHECK(tls_reports_domains(queue.tls_reports, 0, NEVER, S(""), 10, &arena, &domains, &count) ==
+          OK);
+    CHECK(count == 0 ||
+          tls_reports_decide(queue.tls_reports, clock_now(),
+                             &(struct tls_decision){ .domain = domains[0].id }, 1) == OK);
+    tls_reports_close(queue.tls_reports);
+    return count;
+}
+
+/* Under a policy that was set aside nothing was proven: a success by it would be a lie. */
+static void
+a_session_that_set_the_policy_aside_is_not_told(void)
+{
+    struct sts_known known = { .has_policy = true, .policy.mode = STS_ENFORCE };
+    struct secure_plan plan = { .demand = SECURE_NAME,
+                                .enforced = SECURE_NAME,
+                                .by = SECURE_BY_STS,
+                                .sts = &known,
+                                .domain = S("far.example"),
+                                .host = S("mx.far.example") };
+
+    CHECK(sessions_told(TLS_AS_USUAL, plan) == 1);
+    CHECK(sessions_told(TLS_OPTIONAL, plan) == 0);
+    plan.by = SECURE_BY_NOTHING;
+    plan.demand = plan.enforced = SECURE_MAY;
+    plan.sts = NULL;
+    CHECK(sessions_told(TLS_OPTIONAL, plan) == 1);
+}
+
 #define STORY(story)                                                                               \
     static void story##_told(void)                                                                 \
     {                                                                                              \
         tell(story);                                                                               \
     }
 STORY(counts_survive)
+STORY(a_session_that_set_the_policy_aside_is_not_told)
 STORY(policies_and_days_are_kept_apart)
 STORY(kinds_of_failure_beyond_the_ceiling_are_one)
 STORY(policies_beyond_the_ceiling_are_one)
@@ -394,6 +446,7 @@ main(void)
 {
     RUN(private_networks_are_not_posted_to);
     RUN(counts_survive_told);
+    RUN(a_session_that_set_the_policy_aside_is_not_told_told);
     RUN(policies_and_days_are_kept_apart_told);
     RUN(kinds_of_failure_beyond_the_ceiling_are_one_told);
     RUN(policies_beyond_the_ceiling_are_one_told);
