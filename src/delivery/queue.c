@@ -697,9 +697,10 @@ dispatch_once(struct queue_loop *loop, instant *deadline)
     pthread_mutex_unlock(&queue->lock);
     for (size_t i = 0; i < count; i++)
         start_runner(loop, &works[i]);
-    if (loop->index == 0)
+    if (loop->index == 0) {
         *deadline = MIN(*deadline, steady_at(standing_tick(loop, now), now));
-    *deadline = MIN(*deadline, steady_at(secure_sts_tick(loop, now), now));
+        *deadline = MIN(*deadline, steady_at(secure_sts_tick(loop, now), now));
+    }
     if (overdue)
         settle_overdue(loop, now);
     if (more)

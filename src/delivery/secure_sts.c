@@ -15,7 +15,6 @@
 enum {
     REFRESH_ARENA_MAX = 4 * 1024 * 1024,
 };
-#define LOOK_EVERY MINUTES(1)
 
 static bool
 is_wanted(const struct attempt *a)
@@ -106,10 +105,10 @@ secure_sts_tick(struct queue_loop *loop, instant now)
 
     if (queue->sts_look_at > now)
         return queue->sts_look_at;
-    queue->sts_look_at = now + LOOK_EVERY;
     arena_init(&arena, REFRESH_ARENA_MAX);
     if (sts_cache_due(queue->sts, now, &arena, &domain, &next))
         start_refresh(loop, S(""));
+    queue->sts_look_at = next;
     arena_done(&arena);
     return queue->sts_look_at;
 }

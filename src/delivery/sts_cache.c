@@ -33,6 +33,7 @@ struct entry {
     struct link waiters;
     bool busy;
     instant believed_until; /* What is here needs no question. */
+    instant used_at;        /* By mail. */
     instant asked;
     enum secure_result failure;
     char why[SECURE_WHY_MAX];
@@ -357,6 +358,7 @@ sts_cache_find(struct sts_cache *cache, const struct sts_ways *ways, struct aren
         entry = entry_for(cache, domain);
         drop_ended(cache, entry, now);
         touch(cache, entry);
+        entry->used_at = now;
         /* What is valid is used while somebody asks for a newer one; not what is in doubt. */
         if (entry->believed_until > now || flights == FLIGHTS_WAITED_FOR ||
             (entry->policy_block && entry->believed_until > 0)) {
@@ -411,12 +413,12 @@ sts_cache_due(struct sts_cache *cache, instant now, struct arena *arena, str *do
 {
     bool found = false;
 
-    *next = now + MINUTES(1);
     pthread_mutex_lock(&cache->lock);
+    *next = now + (cache->with_count ? MINUTES(1) : HOURS(1));
     list_each(link, &cache->with) {
         struct entry *entry = CONTAINER_OF(link, struct entry, used);
         if (entry->busy || !is_old(entry, now) || entry->believed_until > now ||
-            entry->expires <= now)
+            entry->expires <= now || now - entry->used_at > STS_UNUSED_AGE)
             continue;
         found = arena_copy(arena, str_from(entry->domain), domain);
         break;
@@ -456,7 +458,8 @@ sts_cache_list(struct sts_cache *cache, struct arena *arena, struct sts_known **
     if (!*list)
         e = ERR_LIMIT;
     while (!e && map_next(&cache->by_domain, &at, &key, &value)) {
-        const struct entry *entry = value;
+        struct entry *entry = value;
+        drop_ended(cache, entry, clock_now());
         if (entry->policy_block || entry->failure)
             e = tell(entry, arena, &(*list)[(*count)++]);
     }
@@ -513,7 +516,7 @@ take_row(void *arg, const struct sts_row *row)
         keep_policy(cache, entry, &policy);
         if (row->id.len)
             memcpy(entry->id, row->id.ptr, row->id.len);
-        entry->fetched = entry->asked = row->fetched;
+        entry->fetched = entry->asked = entry->used_at = row->fetched;
         entry->expires = row->expires;
         entry->believed_until = 1; /* Long ago: it is used, and asked for anew. */
     }

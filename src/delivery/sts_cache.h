@@ -25,6 +25,7 @@ enum {
 #define STS_NONE_TIME   MINUTES(5) /* That a domain has no record, */
 #define STS_RETRY_TIME  MINUTES(5) /* that its policy could not be had. */
 #define STS_REFRESH_AGE DAYS(1)    /* Or half of its time, if that is less. */
+#define STS_UNUSED_AGE  DAYS(30)   /* A policy that no mail needed for so long just ends. */
 
 /* What is known of a domain. */
 struct sts_known {
@@ -56,7 +57,7 @@ WAITS enum err sts_cache_refresh(struct sts_cache *cache, const struct sts_ways 
                                  struct arena *arena, str domain);
 /* Its policy could not be met: before the next message it is asked for anew (RFC 8461 5.1). */
 void sts_cache_doubt(struct sts_cache *cache, str domain);
-/* A domain whose policy is to be asked for anew though no mail goes there, in ARENA.  *NEXT: when
+/* A domain whose policy is to be asked for anew though no mail goes there now, in ARENA.  *NEXT: when
  * to look again. */
 bool sts_cache_due(struct sts_cache *cache, instant now, struct arena *arena, str *domain,
                    instant *next);

@@ -292,6 +292,40 @@ refresh_ahead(void *arg)
     host_done(host);
 }
 
+/* Whoever got one letter once must not be asked every day for ever. */
+static void
+leave_unused(void *arg)
+{
+    struct host *host = arg;
+    struct sts_known *list;
+    unsigned asked = 0;
+    instant next;
+    size_t count;
+    str domain;
+
+    host_init(host, "mta-sts.far.example");
+    CHECK(!sts_cache_due(host->cache, clock_now(), &host->arena, &domain, &next));
+    CHECK(next == clock_now() + HOURS(1));
+    CHECK(find(host)->has_policy);
+    for (unsigned day = 0; day < 60; day++) {
+        sim_advance(DAYS(1));
+        if (!sts_cache_due(host->cache, clock_now(), &host->arena, &domain, &next))
+            continue;
+        refresh(host);
+        asked++;
+    }
+    CHECK(asked + 1 >= STS_UNUSED_AGE / DAYS(1) && asked <= STS_UNUSED_AGE / DAYS(1));
+    CHECK(sts_cache_list(host->cache, &host->arena, &list, &count) == OK && count == 0);
+    CHECK(find(host)->has_policy);
+    host_done(host);
+}
+
+static void
+a_policy_that_no_mail_needs_ends(void)
+{
+    run_with_host(leave_unused);
+}
+
 static void
 a_policy_is_fetched_anew_long_before_it_ends(void)
 {
@@ -618,6 +652,7 @@ main(void)
     RUN(after_a_failure_the_next_message_waits_for_the_newer_policy);
     RUN(a_valid_policy_outlives_its_host_and_its_record);
     RUN(a_policy_is_fetched_anew_long_before_it_ends);
+    RUN(a_policy_that_no_mail_needs_ends);
     RUN(two_records_are_none_and_that_is_remembered_briefly);
     RUN(a_policy_that_cannot_be_had_is_told_and_not_asked_for_all_the_time);
     RUN(a_policy_host_must_prove_its_name);
