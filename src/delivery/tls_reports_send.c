@@ -563,8 +563,10 @@ work(struct queue *queue, bool *is_first, instant *next)
     *is_first = *is_first && e;
     if (!e)
         e = tls_reports_next(sender.reports, next);
+    /* What waits while nothing is sent is due all the time. */
     if (!e && *next)
-        *next = MIN(*next, clock_now() + look);
+        *next =
+            sender.config->tls_reports.send ? MIN(*next, clock_now() + look) : clock_now() + look;
     arena_done(&sender.arena);
     config_unref((struct config *)sender.config);
     return e;
