@@ -504,6 +504,42 @@ send_report(struct sender *sender, struct tls_report_row *row)
     return e;
 }
 
+/* One report, in a fiber of its own: who takes it may be slow. */
+struct sending {
+    struct sender sender;
+    struct tls_report_row *row;
+    enum err result;
+};
+
+WAITS static void
+send_one(void *arg)
+{
+    struct sending *sending = arg;
+
+    arena_init(&sending->sender.arena, SEND_MEMORY_MAX);
+    sending->result = send_report(&sending->sender, sending->row);
+    arena_done(&sending->sender.arena);
+}
+
+WAITS static enum err
+send_some(const struct sender *sender, struct arena *arena, struct tls_report_row *rows,
+          size_t count)
+{
+    struct sending *sendings = arena_new_array(arena, struct sending, count);
+    struct group group;
+    enum err e = sendings ? OK : ERR_LIMIT;
+
+    group_init(&group);
+    for (size_t i = 0; i < count && !e; i++) {
+        sendings[i] = (struct sending){ .sender = *sender, .row = &rows[i] };
+        e = group_start(&group, send_one, &sendings[i], "tls report");
+    }
+    group_join(&group);
+    for (size_t i = 0; i < count && !e; i++)
+        e = sendings[i].result;
+    return e;
+}
+
 WAITS static enum err
 send_all(struct sender *sender)
 {
@@ -517,10 +553,8 @@ send_all(struct sender *sender)
         arena_clear(&list);
         e = tls_reports_due(sender->reports, clock_now(), sender->is_first, SENT_AT_ONCE, &list,
                             &rows, &count);
-        for (size_t i = 0; i < count && !e; i++) {
-            arena_clear(&sender->arena);
-            e = send_report(sender, &rows[i]);
-        }
+        if (!e && count)
+            e = send_some(sender, &list, rows, count);
     } while (!e && count == SENT_AT_ONCE);
     arena_done(&list);
     return e;

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import smtplib
+import socket
 import subprocess
 import tempfile
 import threading
@@ -70,6 +71,8 @@ class World:
             "reports": Sink("127.0.12.4", self.port, tls=shows, decide=decide),
         }
         self.web = Web("127.0.12.5", self.web_port, shows, statuses)
+        self.tarpit = socket.create_server(("127.0.12.6", 0))  # Takes connections, and says nothing.
+        tar = ",".join(f"https://tarpit.far.example:{self.tarpit.getsockname()[1]}/{i}" for i in range(4))
         # The host that takes the reports has broken TLSA records itself: they must come all the same.
         self.zone = SignedZone("far.example", f"""
 good A 127.0.12.1
@@ -77,6 +80,7 @@ wrong A 127.0.12.2
 clear A 127.0.12.3
 reports A 127.0.12.4
 web A 127.0.12.5
+tarpit A 127.0.12.6
 {tlsa}.good TLSA 3 1 1 {own}
 {tlsa}.wrong TLSA 3 1 1 {self.wrong}
 {tlsa}.reports TLSA 3 1 1 {self.wrong}
@@ -84,10 +88,12 @@ mixed MX 10 wrong
 mixed MX 20 good
 open MX 10 clear
 silent MX 10 good
+tar MX 10 good
 inbox MX 10 reports
 _smtp._tls.mixed TXT "v=TLSRPTv1; rua=mailto:tls%2Breports@inbox.far.example,https://web.far.example:{self.web_port}/v1/in?a=b"
 _smtp._tls.open TXT "v=TLSRPTv1;rua=mailto:open@inbox.far.example"
 _smtp._tls.silent TXT "v=spf1 -all"
+_smtp._tls.tar TXT "v=TLSRPTv1;rua={tar}"
 """)
         self.own = own
         self.server = Outpost(BINARY, setup=["--trust", "127.0.0.0/8"])
@@ -123,6 +129,7 @@ _smtp._tls.silent TXT "v=spf1 -all"
         self.server.close()
         self.zone.close()
         self.web.close()
+        self.tarpit.close()
         self.certificates.close()
         for sink in self.sinks.values():
             sink.close()
@@ -334,6 +341,20 @@ def nothing_goes_by_mail_without_a_key_and_it_is_given_up():
         world.close()
 
 
+def places_that_are_silent_hold_no_other_report():
+    world = World()
+    try:
+        world.at_a_days_beginning()
+        world.send("tar")
+        wait_for(lambda: world.counted("tar"), 20, "the count of the first")
+        world.send("open")
+        wait_for(lambda: world.sinks["clear"].messages, 20, "the message")
+        wait_for(lambda: world.sinks["reports"].messages, DAY + 25, "the report to who listens")
+        assert all(row["state"] in ("waiting", "sending") for row in world.reports("tar")), world.reports("tar")
+    finally:
+        world.close()
+
+
 def run(cases, binary):
     global BINARY
     BINARY = binary
@@ -341,4 +362,5 @@ def run(cases, binary):
     cases.run("a report goes once though the server is killed", a_report_goes_once_though_the_server_is_killed)
     cases.run("what was counted survives a stop", counts_survive_a_stop)
     cases.run("failures of MTA-STS are reported", failures_of_mta_sts_are_reported)
+    cases.run("places that are silent hold no other report", places_that_are_silent_hold_no_other_report)
     cases.run("nothing goes by mail without a key, and it is given up", nothing_goes_by_mail_without_a_key_and_it_is_given_up)
