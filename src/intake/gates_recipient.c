@@ -147,14 +147,16 @@ judge_quota(struct intake *intake, const struct resolution_target *target, struc
     return OK;
 }
 
-/* RFC 5321 6.1 and common sense: better refused here than reported to a forged sender. */
+/* RFC 5321 6.1 and common sense: better refused here than reported to a forged sender.  Complaints
+ * may be kept in a mailbox besides being read. */
 enum err
 gate_mailbox_room(struct intake *intake, struct verdict *verdict)
 {
     const struct resolution *resolution = &intake->resolution;
     enum err e;
 
-    if (intake->comes_back)
+    if (intake->comes_back &&
+        !str_eq_nocase(intake->candidate->address, intake->config->bounces.complaints_to))
         return OK;
     e = resolve_candidate(intake);
     if (e)
