@@ -95,7 +95,7 @@ open_all(const struct config *config, struct control_context *context, struct wh
     e = keyring_open(path, &context->keyring, why);
     if (e)
         return e;
-    (void)config_data_path(config, path, sizeof path, "secrets");
+    (void)config_data_path(config, path, sizeof path, "token-keys");
     e = secrets_open(path, clock_now(), &context->secrets, why);
     if (e)
         return e;

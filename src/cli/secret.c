@@ -40,7 +40,7 @@ static const struct flag rotate_flags[] = {
 const struct command secret_commands[] = {
     { .verb = "list", .uses = USES_SERVER | USES_LIST,
       .summary = "List the keys of return paths and links to unsubscribe, the newest last",
-      .text = "No key is shown, only a name that tells them apart. They stand in DATA/secrets, which belongs into "
+      .text = "No key is shown, only a name that tells them apart. They stand in DATA/token-keys, which belongs into "
               "the backup.",
       .run = run_list, .examples = { "outpost secret list", "" } },
     { .verb = "rotate", .uses = USES_SERVER | USES_CHANGES, .flags = rotate_flags,

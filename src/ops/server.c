@@ -277,7 +277,7 @@ open_databases(struct server *server, const struct config *config, struct why *w
     if (!e)
         e = keyring_open(path, &services->keyring, why);
     if (!e)
-        e = data_path(config, "secrets", path, why);
+        e = data_path(config, "token-keys", path, why);
     if (!e)
         e = secrets_open(path, clock_now(), &services->secrets, why);
     if (e)
