@@ -32,10 +32,12 @@ enum {
 
 /* What is known of the record of a key. */
 struct sighting {
-    instant first;   /* Since when everybody has seen it: steady; 0: they do not. */
-    bool missed;     /* An active key whose record has gone: said once. */
-    bool unwritten;  /* Its record could not be written: said once. */
-    instant told_at; /* When a human was last told to do something: steady. */
+    instant first;    /* Since when everybody has seen it: steady; 0: they do not. */
+    bool missed;      /* An active key whose record has gone: said once. */
+    bool unwritten;   /* Its record could not be written: said once. */
+    instant told_at;  /* When a human was last told to do something: steady. */
+    instant revoked;  /* The change of a revoked key whose record was then seen to be right, */
+    instant right_at; /* and when that was: steady. */
 };
 
 struct dkim_watch {
@@ -174,20 +176,34 @@ publish(struct dkim_watch *watch, const struct key_info *key)
     return false;
 }
 
+/* Revoked keys stay for ever, and there are more of them with each rotation: a record that is as it
+ * must be is looked at once a day. */
+static bool
+is_done_with(const struct sighting *sighting, const struct key_info *key)
+{
+    return key->state == KEY_REVOKED && sighting && sighting->revoked == key->changed &&
+           clock_steady() - sighting->right_at < DAYS(1);
+}
+
 /* Where we write the zone: what stands there follows the keyring.  Another's record is not touched
  * unasked, but for that of a key of ours that is revoked. */
 WAITS static enum err
 keep_published(struct dkim_watch *watch, struct arena *arena, const struct key_info *key)
 {
     const struct config *config = server_config(watch->server);
+    struct sighting *sighting = sighting_of(watch, key);
     enum dkim_sight sight;
     enum err e;
 
-    if (!dkim_is_ours_to_publish(config, key->domain))
+    if (!dkim_is_ours_to_publish(config, key->domain) || is_done_with(sighting, key))
         return OK;
     e = dkim_look_primary(arena, config, key, deadline_in(SECONDS(LOOK_SECONDS)), &sight);
     if (e)
         return e;
+    if (key->state == KEY_REVOKED && sighting && (sight == SIGHT_ABSENT || sight == SIGHT_SEEN)) {
+        sighting->revoked = key->changed;
+        sighting->right_at = clock_steady();
+    }
     if ((sight == SIGHT_ABSENT && key->state != KEY_REVOKED) ||
         (sight == SIGHT_OTHER && key->state == KEY_REVOKED))
         (void)publish(watch, key);
