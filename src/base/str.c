@@ -95,6 +95,16 @@ str_trim(str s)
     return s;
 }
 
+str
+str_trim_blanks(str s)
+{
+    while (s.len && (s.ptr[0] == ' ' || s.ptr[0] == '\t'))
+        s = str_skip(s, 1);
+    while (s.len && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t'))
+        s.len--;
+    return s;
+}
+
 ssize_t
 str_find(str s, char byte)
 {

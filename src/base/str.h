@@ -33,6 +33,8 @@ str str_skip(str s, size_t start);
 str str_head(str s, size_t count);
 /* Without blanks and tabs (and CR, LF) at both ends. */
 str str_trim(str s);
+/* The same without blanks and tabs alone: WSP of RFC 5234. */
+str str_trim_blanks(str s);
 
 /* Where BYTE (or NEEDLE) first stands, or -1. */
 ssize_t str_find(str s, char byte);

@@ -21,21 +21,11 @@ sts_mode_name(enum sts_mode mode)
 
 /* --- The record. */
 
-static str
-trim_blanks(str s)
-{
-    while (s.len && (s.ptr[0] == ' ' || s.ptr[0] == '\t'))
-        s = str_skip(s, 1);
-    while (s.len && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t'))
-        s.len--;
-    return s;
-}
-
 bool
 sts_record_is_ours(str record)
 {
     return str_starts(record, version) &&
-           str_starts(trim_blanks(str_skip(record, version.len)), S(";"));
+           str_starts(str_trim_blanks(str_skip(record, version.len)), S(";"));
 }
 
 static bool
@@ -80,13 +70,13 @@ sts_record_parse(str record, str *id)
 
     if (!sts_record_is_ours(record) || !str_split(record, ';', &field, &rest))
         return false;
-    while (trim_blanks(rest).len) {
+    while (str_trim_blanks(rest).len) {
         if (!str_split(rest, ';', &field, &rest))
             rest = S("");
-        if (!str_split(trim_blanks(field), '=', &name, &value))
+        if (!str_split(str_trim_blanks(field), '=', &name, &value))
             return false;
-        name = trim_blanks(name);
-        value = trim_blanks(value);
+        name = str_trim_blanks(name);
+        value = str_trim_blanks(value);
         if (!str_eq(name, S("id"))) {
             if (!is_extension(name, value))
                 return false;
@@ -177,12 +167,12 @@ read_line(struct reading *r, str line)
 
     if (line.len > STS_LINE_MAX)
         return wrong(r, ERR_LIMIT, "it is too long");
-    line = trim_blanks(line);
+    line = str_trim_blanks(line);
     if (line.len == 0)
         return OK;
     if (!str_split(line, ':', &name, &value) || !is_name(name) || !str_is_utf8(value))
         return wrong(r, ERR_SYNTAX, "it is no \"name: value\"");
-    value = trim_blanks(value);
+    value = str_trim_blanks(value);
     if (str_eq(name, S("version"))) {
         if (!r->has_version && !str_eq(value, S("STSv1")))
             return wrong(r, ERR_SYNTAX, "the version is not STSv1");

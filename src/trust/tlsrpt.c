@@ -44,23 +44,13 @@ tlsrpt_policy_name(enum tlsrpt_policy_type type)
 
 /* --- The record. */
 
-static str
-trim_blanks(str text)
-{
-    while (text.len && (text.ptr[0] == ' ' || text.ptr[0] == '\t'))
-        text = str_skip(text, 1);
-    while (text.len && (text.ptr[text.len - 1] == ' ' || text.ptr[text.len - 1] == '\t'))
-        text.len--;
-    return text;
-}
-
 bool
 tlsrpt_is_record(str text)
 {
     str version, rest;
 
     return str_split(text, ';', &version, &rest) && str_starts(version, S("v=TLSRPTv1")) &&
-           trim_blanks(version).len == S("v=TLSRPTv1").len;
+           str_trim_blanks(version).len == S("v=TLSRPTv1").len;
 }
 
 /* %40 becomes "@"; false on a "%" that two digits do not follow. */
@@ -152,7 +142,7 @@ read_rua(str value, struct arena *arena, struct tlsrpt_record *record)
 
     while (value.len && record->count < TLSRPT_RUA_MAX) {
         (void)str_split(value, ',', &uri, &value);
-        uri = trim_blanks(uri);
+        uri = str_trim_blanks(uri);
         if (!is_there(record, uri) && tlsrpt_read_uri(uri, arena, &record->rua[record->count]))
             record->count++;
     }
@@ -172,8 +162,8 @@ tlsrpt_parse(str text, struct arena *arena, struct tlsrpt_record *record)
     (void)str_split(text, ';', &field, &text);
     while (text.len) {
         (void)str_split(text, ';', &field, &text);
-        field = trim_blanks(field);
-        if (field.len == 0 && trim_blanks(text).len == 0)
+        field = str_trim_blanks(field);
+        if (field.len == 0 && str_trim_blanks(text).len == 0)
             break;
         if (!str_split(field, '=', &name, &value) || !name.len)
             return ERR_SYNTAX;
