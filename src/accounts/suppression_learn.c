@@ -3,7 +3,8 @@
  *
  * A dead mailbox comes into force after so many refusals, for a time that doubles each time that
  * the address turns out to be dead still; what has ended is remembered for that (suppression.c
- * forgets it after a year).  One delivery that succeeds takes it all back.  Complaints and
+ * forgets it after a year).  One delivery that succeeds takes back what is in force; refusals that
+ * are still too few are forgotten by time, since no delivery asks for them.  Complaints and
  * unsubscribes are words of people: nothing that a machine sees takes these back.  Start reading at
  * suppression_learn().
  */
@@ -83,6 +84,8 @@ put_lesson(void *arg, struct db_conn *conn)
     /* Many messages may be under way at once: what they hear is one refusal. */
     if (lesson->is_in_force)
         return OK;
+    if (before.count < needed && lesson->now - before.created > lesson->rules.bounce_expire)
+        before.count = 0; /* It was alive in between, or had little mail. */
     row.count = before.count + 1;
     row.in_force = lesson->entered = lesson->is_in_force = row.count >= needed;
     time = time_of(lesson, row.count - needed);

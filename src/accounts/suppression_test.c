@@ -322,6 +322,11 @@ an_operator_may_want_more_than_one_refusal(void)
     CHECK(!binds("bob@there.example", LANE_BULK));
     CHECK(learn(SUPPRESSION_BOUNCE, LANE_BULK, "bob@there.example"));
     CHECK(binds("bob@there.example", LANE_BULK));
+    /* Three in as many years are none. */
+    for (unsigned i = 0; i < 5; i++) {
+        CHECK(!learn(SUPPRESSION_BOUNCE, LANE_BULK, "eve@there.example"));
+        now += rules.bounce_expire + DAYS(1);
+    }
     end();
 }
 
