@@ -168,6 +168,7 @@ struct config_delivery {
     bool dane;
     bool sts;
     duration sts_timeout; /* For a policy, from its host. */
+    bool sts_private_addresses;
     str helo_name;
     struct config_addrs source;
     str rules_file;              /* Of delivery/shaping; empty: only those that we ship. */

@@ -222,6 +222,7 @@ const struct option options[] = {
     DELIVERY(dane, BOOL, "on", LIVE, 0, 0, NULL, "Whether the TLSA records of MX hosts decide about their certificates (RFC 7672); needs dns.trust_anchor_file."),
     DELIVERY(sts, BOOL, "on", LIVE, 0, 0, NULL, "Whether the policies of domains decide about the certificates of their MX hosts (MTA-STS, RFC 8461)."),
     DELIVERY(sts_timeout, DURATION, "20s", LIVE, MILLISECONDS(10), MINUTES(10), NULL, "How long a policy may take to come from its host."),
+    DELIVERY(sts_private_addresses, BOOL, "off", LIVE, 0, 0, NULL, "Whether a policy is fetched from a host in a private network or on this machine; strangers say where their policies are."),
     DELIVERY(prefer_ipv6, BOOL, "on", LIVE, 0, 0, NULL, "Whether IPv6 is tried before IPv4 at the same host, where ip is auto."),
     DELIVERY(helo_name, HOSTNAME, "", LIVE, 0, 0, NULL, "The name that we say in EHLO; hostname when not set."),
     DELIVERY(source, ADDRS, "", LIVE, 0, 0, NULL, "Local addresses from which we connect; the system chooses when not set."),

@@ -28,8 +28,10 @@ is_wanted(const struct attempt *a)
 static struct sts_ways
 ways_of(struct queue *queue, const struct config *config)
 {
-    return (struct sts_ways){ queue->tls_context, config->dns.timeout,
-                              config->delivery.sts_timeout };
+    return (struct sts_ways){ .tls_context = queue->tls_context,
+                              .dns_timeout = config->dns.timeout,
+                              .timeout = config->delivery.sts_timeout,
+                              .private = config->delivery.sts_private_addresses };
 }
 
 struct sts_cache *

@@ -57,14 +57,21 @@ serve(void *arg, struct stream *mine)
 }
 
 static void
-set_records(const char *first, const char *second)
+set_address(const char *text)
 {
-    struct dns_record records[2] = { { .data = str_from(first) }, { .data = str_from(second) } };
     struct dns_record address = {};
 
     sim_dns_clear();
-    CHECK(ipaddr_parse(S("192.0.2.1"), &address.addr));
+    CHECK(ipaddr_parse(str_from(text), &address.addr));
     sim_dns_add("mta-sts.far.example", DNS_A, &address, false);
+}
+
+static void
+set_records(const char *first, const char *second)
+{
+    struct dns_record records[2] = { { .data = str_from(first) }, { .data = str_from(second) } };
+
+    set_address("192.0.2.1");
     if (first)
         sim_dns_add("_mta-sts.far.example", DNS_TXT, &records[0], false);
     if (second)
@@ -160,6 +167,27 @@ static void
 a_policy_is_fetched_once(void)
 {
     run_with_host(find_one);
+}
+
+static void
+find_inside(void *arg)
+{
+    struct host *host = arg;
+    struct dns_record record = { .data = S("v=STSv1; id=1;") };
+
+    host_init(host, "mta-sts.far.example");
+    close_host(host);
+    set_address("10.0.0.1");
+    sim_dns_add("_mta-sts.far.example", DNS_TXT, &record, false);
+    CHECK(!find(host)->has_policy && host->known.failure == SECURE_STS_POLICY_FETCH_ERROR);
+    CHECK(strstr(host->known.why, "is in a private network"));
+    host_done(host);
+}
+
+static void
+a_policy_host_in_a_private_network_is_not_asked(void)
+{
+    run_with_host(find_inside);
 }
 
 static void
@@ -647,6 +675,7 @@ int
 main(void)
 {
     RUN(a_policy_is_fetched_once);
+    RUN(a_policy_host_in_a_private_network_is_not_asked);
     RUN(of_many_who_ask_at_once_one_fetches);
     RUN(another_id_brings_another_policy_and_nobody_waits_for_it);
     RUN(after_a_failure_the_next_message_waits_for_the_newer_policy);

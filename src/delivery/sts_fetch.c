@@ -119,7 +119,8 @@ get_text(const struct sts_ways *ways, struct arena *arena, str host, struct buf 
 
     if (!head)
         return ERR_LIMIT;
-    e = https_connect(ways->tls_context, arena, host, HTTPS_PORT, deadline, &stream, &fault, why);
+    e = https_connect(ways->tls_context, arena, host, HTTPS_PORT, ways->private, deadline, &stream,
+                      &fault, why);
     if (e == ERR_CANCELLED)
         return e;
     if (e)

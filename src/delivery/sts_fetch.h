@@ -11,6 +11,7 @@ struct sts_ways {
     struct tls_context *tls_context; /* Its roots vouch for policy hosts. */
     duration dns_timeout;
     duration timeout; /* For the policy, from the first address on. */
+    bool private;     /* Policy hosts may be in private networks. */
 };
 
 struct sts_record {

@@ -6,6 +6,8 @@
  * report back (RFC 8460 3): it may be what it tells of.
  */
 #include "delivery/tls_reports_send.h"
+
+#include "delivery/https.h"
 #include "protocols/http/client.h"
 #include "runtime/clock.h"
 #include "runtime/dns.h"
@@ -17,22 +19,6 @@
 enum {
     ADDRESSES_MAX = 4, /* Tried in one attempt. */
 };
-
-bool
-tls_report_is_public(ipaddr addr)
-{
-    static const char *const not_public[] = {
-        "0.0.0.0/8",     "10.0.0.0/8",   "100.64.0.0/10",  "127.0.0.0/8",   "169.254.0.0/16",
-        "172.16.0.0/12", "192.0.0.0/24", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/3",
-        "::/127",        "64:ff9b::/96", "fc00::/7",       "fe80::/10",     "ff00::/8",
-    };
-    struct network network;
-
-    for (size_t i = 0; i < COUNT_OF(not_public); i++)
-        if (network_parse(str_from(not_public[i]), &network) && network_holds(&network, addr))
-            return false;
-    return true;
-}
 
 /* --- Where. */
 
@@ -54,7 +40,7 @@ look_up(const struct tls_posting *posting, struct arena *arena, enum dns_type ty
         return e;
     for (size_t i = 0; i < answer.count && places->count < ADDRESSES_MAX; i++) {
         places->any = true;
-        if (posting->private || tls_report_is_public(answer.records[i].addr))
+        if (posting->private || https_is_public(answer.records[i].addr))
             places->addrs[places->count++] = answer.records[i].addr;
     }
     return OK;

@@ -58,5 +58,3 @@ enum {
 };
 WAITS enum err tls_report_post(const struct tls_posting *posting, struct arena *arena,
                                char answer[TLS_POSTING_TEXT_MAX]);
-/* Whether ADDR is one of the wide Internet's. */
-bool tls_report_is_public(ipaddr addr);

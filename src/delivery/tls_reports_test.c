@@ -4,6 +4,7 @@
 #include "delivery/tls_reports_send.h"
 
 #include "delivery/attempt.h"
+#include "delivery/https.h"
 
 #include "runtime/clock.h"
 #include "runtime/fiber.h"
@@ -300,7 +301,7 @@ is_public(const char *text)
     ipaddr addr;
 
     CHECK(ipaddr_parse(str_from(text), &addr));
-    return tls_report_is_public(addr);
+    return https_is_public(addr);
 }
 
 static void

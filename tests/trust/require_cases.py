@@ -48,7 +48,7 @@ class Place:
         for server, last in ((self.near, 1), (self.far, 2)):
             server.append_config(
                 f'dns {{ stub "far.example" 127.0.0.1:{self.zone.port}; trust_anchor "{self.zone.anchor}"; timeout 5s; }}\n'
-                f"delivery {{ smtp_port {port}; }}\nlisten mx {{ kind smtp; address 127.0.11.{last}:{port}; }}\n")
+                f"delivery {{ smtp_port {port}; sts_private_addresses on; }}\nlisten mx {{ kind smtp; address 127.0.11.{last}:{port}; }}\n")
             server.start()
 
     def send(self, recipient, option=True, field=b""):
@@ -239,7 +239,7 @@ def a_policy_proves_the_hosts_and_postfix_promises_nothing():
         sink = enter(Sink("127.0.11.22", port, tls=certificates.context("ours"), capabilities=OFFERS))
         server = enter(Outpost(BINARY, "ann@a.far.example"))
         server.append_config(f'dns {{ stub "{zone}" 127.0.0.1:{names.port}; timeout 5s; }}\n'
-                             f'tls {{ ca_file "{certificates.path("ca.pem")}"; }}\ndelivery {{ smtp_port {port}; }}')
+                             f'tls {{ ca_file "{certificates.path("ca.pem")}"; }}\ndelivery {{ smtp_port {port}; sts_private_addresses on; }}')
         server.start()
         place = Place.__new__(Place)
         place.near = server

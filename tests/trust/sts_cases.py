@@ -51,7 +51,7 @@ class World:
                 f'dns {{ stub "{OPEN}" 127.0.0.1:{self.zone.port}; stub "{BOGUS}" 127.0.0.1:{self.bogus.port}; trust_anchor "{lie}"; stub "{SIGNED}" 127.0.0.1:{self.signed.port};'
                 f' trust_anchor "{self.signed.anchor}"; timeout 5s; }}\n'
                 f'tls {{ ca_file "{self.certificates.path("ca.pem")}"; }}\n'
-                f"delivery {{ smtp_port {self.port}; sts_timeout 2s; retry_min 1s; retry_max 2s; }}")
+                f"delivery {{ smtp_port {self.port}; sts_timeout 2s; sts_private_addresses on; retry_min 1s; retry_max 2s; }}")
             self.server.start()
             self.stack = stack.pop_all()
 

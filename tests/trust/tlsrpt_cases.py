@@ -99,7 +99,7 @@ _smtp._tls.tar TXT "v=TLSRPTv1;rua={tar}"
         self.server = Outpost(BINARY, setup=["--trust", "127.0.0.0/8"])
         self.server.append_config(
             f'dns {{ stub "far.example" 127.0.0.1:{self.zone.port}; trust_anchor "{self.zone.anchor}"; timeout 5s; }}\n'
-            f"delivery {{ smtp_port {self.port}; retry_min 1s; idle_time 10ms; }}\n"
+            f"delivery {{ smtp_port {self.port}; retry_min 1s; idle_time 10ms; sts_private_addresses on; }}\n"
             f"tls_reports {{ from tlsrpt@here.example; organization \"Here, Inc.\"; contact tls@here.example; "
             f"period {DAY}s; delay 0s; private_addresses on; }}\n{config}")
         self.server.start()
@@ -287,7 +287,7 @@ def failures_of_mta_sts_are_reported():
     server = Outpost(BINARY, setup=["--trust", "127.0.0.0/8"])
     server.append_config(
         f'dns {{ stub "open.example" 127.0.0.1:{zone.port}; timeout 5s; }}\ntls {{ ca_file "{certificates.path("ca.pem")}"; }}\n'
-        f"delivery {{ smtp_port {port}; idle_time 10ms; }}\ntls_reports {{ from tlsrpt@here.example; period {DAY}s; delay 0s; }}")
+        f"delivery {{ smtp_port {port}; idle_time 10ms; sts_private_addresses on; }}\ntls_reports {{ from tlsrpt@here.example; period {DAY}s; delay 0s; }}")
     server.start()
     try:
         server.run("dkim", "new", "here.example", "--algorithm", "rsa")
