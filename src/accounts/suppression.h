@@ -154,7 +154,7 @@ struct suppression_news {
     str list;
     str source; /* "delivery", "report" */
 };
-/* A bounce must be of the dead: delivery/classify.h, reply_class_is_dead().  Bounces of mail that a
+/* A bounce must be of the dead: delivery/rules/classify.h, reply_class_is_dead().  Bounces of mail that a
  * person wrote, or waits for, teach nothing.  *ENTERED (may be NULL): an entry is in force that was
  * not before. */
 WAITS enum err suppression_learn(struct suppression *list, const struct suppression_news *news,

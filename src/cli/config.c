@@ -6,7 +6,7 @@
 #include "config/options.h"
 #include "config/show.h"
 #include "config/value.h"
-#include "delivery/shaping.h"
+#include "delivery/rules/shaping.h"
 
 #include <string.h>
 

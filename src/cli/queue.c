@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* queue.c: `outpost queue`: what waits to be delivered, and what is to be done about it.
  *
- * The words of a query are those of delivery/queue.h: to:@example.org from: domain: account: state:
+ * The words of a query are those of delivery/queue/queue.h: to:@example.org from: domain: account: state:
  * age:>1h, or ids.  What concerns messages names them first: nothing selected is an error, --all is
  * everything.
  */

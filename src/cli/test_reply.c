@@ -9,7 +9,7 @@
 
 #include "config/config.h"
 #include "config/value.h"
-#include "delivery/shaping.h"
+#include "delivery/rules/shaping.h"
 #include "formats/json.h"
 
 /* "421 4.7.28 text", as it stands in a log. */

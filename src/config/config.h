@@ -171,7 +171,7 @@ struct config_delivery {
     bool sts_private_addresses;
     str helo_name;
     struct config_addrs source;
-    str rules_file;              /* Of delivery/shaping; empty: only those that we ship. */
+    str rules_file;              /* Of delivery/rules/shaping; empty: only those that we ship. */
     struct config_texts sources; /* Names of source blocks. */
 };
 

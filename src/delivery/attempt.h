@@ -4,10 +4,10 @@
  * the records of them). */
 #pragma once
 
-#include "delivery/queue_inside.h"
-#include "delivery/secure.h"
-#include "delivery/standing.h"
-#include "delivery/sts_cache.h"
+#include "delivery/queue/queue_inside.h"
+#include "delivery/secure/secure.h"
+#include "delivery/rules/standing.h"
+#include "delivery/secure/sts_cache.h"
 #include "protocols/smtp/client.h"
 
 enum {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* handling_test.c: what an envelope asks for beside addresses: bytes before the body, times,
  * priorities. */
-#include "delivery/queue_world.h"
+#include "delivery/queue/queue_world.h"
 
 #define SIGNED "X-Signed: by us\r\n"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* learn_test.c: what answers change, in the simulated world: when a recipient is tried again, and
  * whether others wait with it. */
-#include "delivery/queue_world.h"
+#include "delivery/queue/queue_world.h"
 
 static void
 story_grey(struct world *world)

@@ -6,10 +6,10 @@
  *
  * Loops show in Delivered-To, which every delivery and every expansion adds.
  */
-#include "delivery/bounce_intake.h"
-#include "delivery/forward.h"
-#include "delivery/queue_inside.h"
-#include "delivery/return_address.h"
+#include "delivery/returns/bounce_intake.h"
+#include "delivery/returns/forward.h"
+#include "delivery/queue/queue_inside.h"
+#include "delivery/returns/return_address.h"
 #include "runtime/clock.h"
 
 #include <string.h>

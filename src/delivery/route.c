@@ -14,7 +14,7 @@
 #include "delivery/route.h"
 
 #include "config/config.h"
-#include "delivery/return_address.h"
+#include "delivery/returns/return_address.h"
 #include "delivery/source_check.h"
 #include "formats/address.h"
 #include "mail/lane.h"

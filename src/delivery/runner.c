@@ -5,7 +5,7 @@
  * site.  When there is no work it keeps the connection for a while: queue_feed_idle() puts the next
  * batch into its hands. Start reading at deliver_run().
  */
-#include "delivery/queue_inside.h"
+#include "delivery/queue/queue_inside.h"
 #include "protocols/smtp/client.h"
 #include "runtime/clock.h"
 

@@ -7,7 +7,7 @@
  */
 #include "base/must.h"
 #include "delivery/attempt.h"
-#include "delivery/return_address.h"
+#include "delivery/returns/return_address.h"
 #include "formats/address.h"
 #include "protocols/smtp/reply.h"
 #include "runtime/clock.h"

@@ -8,7 +8,7 @@
  * result was noted.  Start reading at settle().
  */
 #include "base/must.h"
-#include "delivery/queue_inside.h"
+#include "delivery/queue/queue_inside.h"
 #include "protocols/smtp/client.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* sources_test.c: what happens to mail when one of the ways out does not work. */
-#include "delivery/queue_world.h"
+#include "delivery/queue/queue_world.h"
 
 /* Source a leaves through a proxy that does not answer. */
 static const char pool_config[] =

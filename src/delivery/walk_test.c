@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* walk_test.c: the way of mail is gone without mail: what is found, what is said of it, and that
  * nothing of it stays. */
-#include "delivery/queue_world.h"
+#include "delivery/queue/queue_world.h"
 #include "delivery/walk.h"
 
 static struct arena arena;

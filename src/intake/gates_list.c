@@ -10,7 +10,7 @@
  */
 #include "accounts/unsubscribe.h"
 #include "config/config.h"
-#include "delivery/return_address.h"
+#include "delivery/returns/return_address.h"
 #include "intake/gates.h"
 #include "intake/transaction.h"
 #include "runtime/clock.h"

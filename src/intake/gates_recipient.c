@@ -7,7 +7,7 @@
 #include "accounts/account.h"
 #include "accounts/limits.h"
 #include "config/config.h"
-#include "delivery/return_address.h"
+#include "delivery/returns/return_address.h"
 #include "intake/gates.h"
 #include "intake/limits_words.h"
 #include "intake/transaction.h"

@@ -3,7 +3,7 @@
 #include "accounts/account.h"
 #include "accounts/limits.h"
 #include "config/config.h"
-#include "delivery/queue.h"
+#include "delivery/queue/queue.h"
 #include "intake/gates.h"
 #include "intake/limits_words.h"
 #include "intake/transaction.h"

@@ -4,7 +4,7 @@
  * At RCPT only a word that binds all mail can be held against the recipient, unless the sender is
  * that of a list: whether a message is bulk is known when its header section has come in.  Then a
  * message none of whose recipients may have it is refused as a whole, while the client listens; of
- * one that has others beside, the recipient fails before its first attempt (delivery/suppress.c).
+ * one that has others beside, the recipient fails before its first attempt (delivery/rules/suppress.c).
  * docs/decisions/0011-suppression.md says why.
  */
 #include "accounts/suppression.h"

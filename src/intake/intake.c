@@ -11,7 +11,7 @@
 #include "accounts/limits.h"
 #include "base/must.h"
 #include "config/config.h"
-#include "delivery/queue.h"
+#include "delivery/queue/queue.h"
 #include "formats/address.h"
 #include "formats/header.h"
 #include "intake/gates.h"

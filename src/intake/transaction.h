@@ -46,7 +46,7 @@ struct intake {
     struct arena lookup;                  /* Memory of the next, for one candidate at a time. */
     struct resolution resolution;         /* Where the candidate leads, once a gate has asked. */
     bool resolved;
-    bool comes_back; /* The candidate is an address of delivery/return_address.h. */
+    bool comes_back; /* The candidate is an address of delivery/returns/return_address.h. */
     struct limits_ticket *ticket; /* Of the login's sending limits. */
 
     enum intake_stage stage;

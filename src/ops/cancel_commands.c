@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
-/* cancel_commands.c: a message taken back by its sender, or for him (delivery/queue_cancel.c).
+/* cancel_commands.c: a message taken back by its sender, or for him (delivery/queue/queue_cancel.c).
  *
  * The answer has a row for each recipient, so that whoever asked knows whom it reached all the same.
  */
-#include "delivery/queue.h"
+#include "delivery/queue/queue.h"
 
 #include "ops/control_call.h"
 

@@ -10,7 +10,7 @@
 #include "base/map.h"
 #include "base/must.h"
 #include "config/config.h"
-#include "delivery/queue.h"
+#include "delivery/queue/queue.h"
 #include "intake/intake.h"
 #include "ops/dkim_rotate.h"
 #include "ops/dkim_view.h"

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* queue_commands.c: what waits, why, and what an operator wants done about it.
  *
- * Every command takes the same words (delivery/queue.h, queue_query_parse()).  The table at the end
+ * Every command takes the same words (delivery/queue/queue.h, queue_query_parse()).  The table at the end
  * names the commands and the arguments that they read.
  */
 #include "config/relay.h"
-#include "delivery/queue.h"
+#include "delivery/queue/queue.h"
 
 #include "ops/control_call.h"
 #include "formats/date.h"

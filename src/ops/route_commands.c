@@ -6,9 +6,9 @@
  * end has all of them, and the verdict.  The walk itself is delivery/walk.h.
  */
 #include "config/config.h"
-#include "delivery/queue.h"
+#include "delivery/queue/queue.h"
 #include "delivery/route.h"
-#include "delivery/sts_cache.h"
+#include "delivery/secure/sts_cache.h"
 #include "delivery/walk.h"
 #include "mail/lane.h"
 #include "ops/control_call.h"

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
-/* rule_commands.c: standing rules: to make, list and remove them (delivery/standing.h).
+/* rule_commands.c: standing rules: to make, list and remove them (delivery/rules/standing.h).
  *
  * The words that say whom a rule concerns are those of a query of the queue.  The table at the end
  * names the commands and the arguments that they read.
  */
 #include "config/relay.h"
-#include "delivery/queue.h"
-#include "delivery/standing.h"
+#include "delivery/queue/queue.h"
+#include "delivery/rules/standing.h"
 
 #include "ops/control_call.h"
 #include "runtime/clock.h"

@@ -4,7 +4,7 @@
 #include "accounts/account.h"
 #include "accounts/limits.h"
 #include "config/config.h"
-#include "delivery/queue.h"
+#include "delivery/queue/queue.h"
 #include "ops/control_call.h"
 #include "ops/dkim_rotate.h"
 #include "ops/server.h"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
-/* tls_commands.c: what is known of the MTA-STS policies of other domains (delivery/sts_cache.h).
+/* tls_commands.c: what is known of the MTA-STS policies of other domains (delivery/secure/sts_cache.h).
  *
  * The table at the end names the commands and the arguments that they read.
  */
-#include "delivery/queue.h"
-#include "delivery/sts_cache.h"
+#include "delivery/queue/queue.h"
+#include "delivery/secure/sts_cache.h"
 #include "ops/control_call.h"
 #include "runtime/clock.h"
 

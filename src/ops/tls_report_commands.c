@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* tls_report_commands.c: reports about TLS: what is counted, what was sent, and sending now
- * (delivery/tls_reports.h).
+ * (delivery/secure/tls_reports.h).
  *
  * The table at the end names the commands and the arguments that they read.
  */
 #include "config/config.h"
-#include "delivery/tls_reports_send.h"
+#include "delivery/secure/tls_reports_send.h"
 #include "formats/address.h"
 #include "formats/date.h"
 #include "ops/control_call.h"

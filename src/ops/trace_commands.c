@@ -5,7 +5,7 @@
  * since sending may wait.  The table at the end names the commands and the arguments that they
  * read.
  */
-#include "delivery/return_path.h"
+#include "delivery/returns/return_path.h"
 #include "ops/control_call.h"
 #include "runtime/clock.h"
 #include "runtime/fiber.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* tlsrpt.h: reports about TLS (RFC 8460): where a domain wants them, and what stands in one.
  *
- * Pure: the DNS, the counting and the sending are delivery/tls_reports.h.  Start reading at
+ * Pure: the DNS, the counting and the sending are delivery/secure/tls_reports.h.  Start reading at
  * tlsrpt_find() for the record, at tlsrpt_format() for the report.
  */
 #pragma once

@@ -39,8 +39,8 @@ enum {
 #define SECRETS_KEEP     DAYS(365) /* How long a key still checks after the next was made. */
 
 enum token_purpose {
-    TOKEN_RETURN,      /* Return paths: delivery/return_path. */
-    TOKEN_FORWARD,     /* SRS: delivery/srs. */
+    TOKEN_RETURN,      /* Return paths: delivery/returns/return_path. */
+    TOKEN_FORWARD,     /* SRS: delivery/returns/srs. */
     TOKEN_UNSUBSCRIBE, /* RFC 8058. */
 };
 enum {

@@ -4,8 +4,8 @@
 
 #include "accounts/account.h"
 #include "accounts/suppression.h"
-#include "delivery/queue.h"
-#include "delivery/standing.h"
+#include "delivery/queue/queue.h"
+#include "delivery/rules/standing.h"
 #include "intake/intake.h"
 #include "ops/server.h"
 #include "runtime/dns.h"

@@ -3,8 +3,8 @@
  * is read or refused. */
 #include "fuzz.h"
 
-#include "delivery/cluster.h"
-#include "delivery/queue.h"
+#include "delivery/queue/cluster.h"
+#include "delivery/queue/queue.h"
 
 /* clang-format off */
 const str fuzz_seeds[] = {

@@ -3,8 +3,8 @@
  * make, and what we make of any sender leads back to him. */
 #include "fuzz.h"
 
-#include "delivery/return_path.h"
-#include "delivery/srs.h"
+#include "delivery/returns/return_path.h"
+#include "delivery/returns/srs.h"
 #include "formats/address.h"
 #include "formats/base32.h"
 #include "store/temp_dir.h"

@@ -5,7 +5,7 @@
 
 #include "base/instant.h"
 #include "config/config.h"
-#include "delivery/shaping.h"
+#include "delivery/rules/shaping.h"
 
 /* clang-format off */
 const str fuzz_seeds[] = {

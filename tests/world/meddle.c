@@ -6,8 +6,8 @@
 #include "world.h"
 
 #include "base/must.h"
-#include "delivery/queue.h"
-#include "delivery/standing.h"
+#include "delivery/queue/queue.h"
+#include "delivery/rules/standing.h"
 #include "runtime/clock.h"
 
 enum {

@@ -10,7 +10,7 @@
 #include "accounts/account.h"
 #include "base/must.h"
 #include "config/config.h"
-#include "delivery/queue.h"
+#include "delivery/queue/queue.h"
 #include "mail/envelope.h"
 #include "runtime/clock.h"
 #include "runtime/fiber.h"
