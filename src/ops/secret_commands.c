@@ -52,6 +52,7 @@ run_list(struct control_call *call)
 struct rotation {
     struct secrets *secrets;
     duration keep;
+    bool dry;
     size_t forgotten;
     enum err result;
     struct why why;
@@ -62,15 +63,21 @@ rotate(void *arg)
 {
     struct rotation *rotation = arg;
 
-    rotation->result = secrets_rotate(rotation->secrets, clock_now(), rotation->keep,
-                                      &rotation->forgotten, &rotation->why);
+    if (rotation->dry)
+        rotation->result = secrets_foresee_rotation(rotation->secrets, clock_now(), rotation->keep,
+                                                    &rotation->forgotten, &rotation->why);
+    else
+        rotation->result = secrets_rotate(rotation->secrets, clock_now(), rotation->keep,
+                                          &rotation->forgotten, &rotation->why);
 }
 
 WAITS static enum err
 run_rotate(struct control_call *call)
 {
     int64_t keep_ms = json_get_int(call->args, "keep_ms");
-    struct rotation rotation = { .secrets = call->context->secrets, .keep = SECRETS_KEEP };
+    struct rotation rotation = { .secrets = call->context->secrets,
+                                 .keep = SECRETS_KEEP,
+                                 .dry = json_get_bool(call->args, "dry_run") };
     struct event event = {
         .kind = EVENT_ADMIN,
         .actor = call->actor,
@@ -84,6 +91,13 @@ run_rotate(struct control_call *call)
         (void)err_why(&call->why, rotation.result, "%s", rotation.why.text);
         return control_failed(call, rotation.result);
     }
+    if (rotation.dry) {
+        control_say(
+            call,
+            "a new key would be made; %zu older ones would be forgotten (not done: --dry-run)",
+            rotation.forgotten);
+        return OK;
+    }
     events_record(call->context->events, &event);
     control_say(call, "a new key makes from now on; %zu older ones were forgotten",
                 rotation.forgotten);
@@ -94,7 +108,7 @@ run_rotate(struct control_call *call)
 const struct control_command control_secret[] = {
     /* name            what it does  needs                        arguments */
     { "secret.list",   run_list,     CONTROL_NEEDS_EVENTS },
-    { "secret.rotate", run_rotate,   CONTROL_NEEDS_EVENTS },   /* keep_ms */
+    { "secret.rotate", run_rotate,   CONTROL_NEEDS_EVENTS },   /* keep_ms dry_run */
     { NULL, NULL, 0 },
 };
 /* clang-format on */

@@ -293,17 +293,26 @@ forget_old(struct secret_list *list, instant now, duration keep, size_t *forgott
     *forgotten = gone;
 }
 
+/* Leaves room in LIST for the key to be made. */
+static enum err
+make_room(struct secret_list *list, instant now, duration keep, size_t *gone, struct why *why)
+{
+    forget_old(list, now, keep, gone);
+    if (list->count == SECRETS_MAX)
+        return err_why(why, ERR_LIMIT, "%d keys are still kept; keep them for a shorter time",
+                       SECRETS_MAX);
+    return OK;
+}
+
 static enum err
 rotate(struct secrets *secrets, instant now, duration keep, size_t *forgotten, struct why *why)
 {
     struct secret_list list = secrets->list; /* Only changes write it, and this is the change. */
     size_t gone;
-    enum err e;
+    enum err e = make_room(&list, now, keep, &gone, why);
 
-    forget_old(&list, now, keep, &gone);
-    if (list.count == SECRETS_MAX)
-        return err_why(why, ERR_LIMIT, "%d keys are still kept; keep them for a shorter time",
-                       SECRETS_MAX);
+    if (e)
+        return e;
     add_new(&list, now);
     e = save(secrets->path, &list, why);
     if (e)
@@ -325,6 +334,21 @@ secrets_rotate(struct secrets *secrets, instant now, duration keep, size_t *forg
     pthread_mutex_lock(&secrets->changes);
     e = rotate(secrets, now, keep, forgotten, why);
     pthread_mutex_unlock(&secrets->changes);
+    return e;
+}
+
+enum err
+secrets_foresee_rotation(struct secrets *secrets, instant now, duration keep, size_t *forgotten,
+                         struct why *why)
+{
+    struct secret_list list;
+    enum err e;
+
+    pthread_rwlock_rdlock(&secrets->lock);
+    list = secrets->list;
+    pthread_rwlock_unlock(&secrets->lock);
+    e = make_room(&list, now, keep, forgotten, why);
+    sodium_memzero(&list, sizeof(list));
     return e;
 }
 

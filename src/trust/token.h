@@ -56,6 +56,9 @@ void secrets_close(struct secrets *secrets); /* NULL is fine. */
  * than KEEP, and with 0 all.  ERR_LIMIT: SECRETS_MAX of them are still kept. */
 enum err secrets_rotate(struct secrets *secrets, instant now, duration keep, size_t *forgotten,
                         struct why *why);
+/* What secrets_rotate() would answer; nothing changes. */
+enum err secrets_foresee_rotation(struct secrets *secrets, instant now, duration keep,
+                                  size_t *forgotten, struct why *why);
 /* The oldest first.  NAME tells keys apart and says nothing about them.  FN must not call this
  * module. */
 void secrets_each(struct secrets *secrets, void (*fn)(void *arg, instant created, str name),

@@ -247,6 +247,22 @@ a_key_that_others_have_seen_goes_at_once(void)
 }
 
 static void
+a_rotation_that_is_only_foreseen_changes_nothing(void)
+{
+    char before[128];
+    size_t forgotten = 0;
+
+    begin();
+    seal(TOKEN_RETURN, S("x"), before);
+    CHECK(secrets_foresee_rotation(secrets, day_one, 0, &forgotten, NULL) == OK);
+    CHECK(forgotten == 1 && keys() == 1 && open_text(TOKEN_RETURN, before) == OK);
+    secrets_close(take(secrets));
+    open_secrets(day_one);
+    CHECK(keys() == 1 && open_text(TOKEN_RETURN, before) == OK);
+    end();
+}
+
+static void
 there_are_never_more_keys_than_a_check_should_cost(void)
 {
     size_t forgotten;
@@ -314,6 +330,7 @@ main(void)
     RUN(the_keys_outlive_a_restart_and_are_for_us_alone);
     RUN(old_keys_check_for_a_year_after_the_next_was_made);
     RUN(a_key_that_others_have_seen_goes_at_once);
+    RUN(a_rotation_that_is_only_foreseen_changes_nothing);
     RUN(there_are_never_more_keys_than_a_check_should_cost);
     RUN(a_file_that_is_not_ours_is_not_used);
     RUN(tokens_of_a_known_key_stay_what_they_are);
