@@ -80,6 +80,15 @@ call_fail(const struct call *call, int exit, const char *code, const char *cure,
     return exit;
 }
 
+int
+call_check_lasting(const struct call *call, const char *flag)
+{
+    if (!call_has(call, flag) || call_duration(call, flag, 0) > 0)
+        return 0;
+    return call_fail(call, EXIT_USAGE, "usage", "write a time such as 2h or 30d, or leave it out",
+                     "%s has to be longer than nothing", flag);
+}
+
 const char *
 call_config_path(const struct call *call)
 {

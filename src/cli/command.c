@@ -225,6 +225,16 @@ apply_format(struct call *call)
         call->out->color = strcmp(color, "always") == 0;
 }
 
+/* So that an error before it is told in the form that was asked for. */
+static void
+expect_json(struct call *call, int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strcmp(argv[i], "--json") == 0)
+            call->out->format = OUTPUT_JSON;
+    }
+}
+
 /* All that follows noun and verb; 0 or an exit code. */
 static int
 take_words(struct call *call, int argc, char **argv, int at)
@@ -232,11 +242,6 @@ take_words(struct call *call, int argc, char **argv, int at)
     bool only_args = false;
     int exit;
 
-    /* So that an error before it is told in the form that was asked for. */
-    for (int i = at; i < argc && strcmp(argv[i], "--") != 0; i++) {
-        if (strcmp(argv[i], "--json") == 0)
-            call->out->format = OUTPUT_JSON;
-    }
     for (; at < argc; at++) {
         const char *word = argv[at];
 
@@ -380,6 +385,7 @@ run(struct call *call, int argc, char **argv)
 {
     static char version[] = "version";
 
+    expect_json(call, argc, argv);
     argv = noun_first(call, argc, argv);
     if (argc < 2 || asks_help(argv[1])) {
         help_all(argc < 2 ? stderr : call->out->file);

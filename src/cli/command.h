@@ -105,6 +105,8 @@ bool call_has(const struct call *call, const char *flag);
 const char *call_text(const struct call *call, const char *flag);
 uint64_t call_number(const struct call *call, const char *flag, uint64_t standard); /* Also FLAG_BYTES. */
 duration call_duration(const struct call *call, const char *flag, duration standard);
+/* For a time that something stands: 0s is refused.  0 or an exit code. */
+int call_check_lasting(const struct call *call, const char *flag);
 /* Walks the values of a repeated flag: start with *at = 0; NULL at the end. */
 const char *call_each(const struct call *call, const char *flag, unsigned *at);
 

@@ -22,8 +22,10 @@ run_add(struct call *call)
     const char *to = call_text(call, "--to");
     const char *level = call_text(call, "--level");
     struct ask ask;
-    int exit = call_need_reason(call);
+    int exit = call_check_lasting(call, "--for");
 
+    if (!exit)
+        exit = call_need_reason(call);
     if (exit)
         return exit;
     ask_begin(&ask, call);

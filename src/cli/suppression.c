@@ -60,13 +60,30 @@ suppression_say_wrong(void *arg, const struct json *row)
         fprintf(stderr, "%.*s\n", STR_ARG(error));
 }
 
+/* For programs: it was not ok when a line was wrong, whatever the server calls its own part. */
+static void
+print_added(struct call *call, const struct json *final)
+{
+    struct json whole = *final;
+    struct json first;
+
+    if (final->first && str_eq(final->first->key, S("ok"))) {
+        first = *final->first;
+        first.boolean = json_get_int(final, "wrong") == 0;
+        whole.first = &first;
+    }
+    output_document(call->out, "outpost.result/1", NULL, &whole);
+}
+
 static int
 run_add(struct call *call)
 {
     const struct json *final = NULL;
     struct ask ask;
-    int exit = call_need_reason(call);
+    int exit = call_check_lasting(call, "--for");
 
+    if (!exit)
+        exit = call_need_reason(call);
     if (exit)
         return exit;
     ask_begin(&ask, call);
@@ -84,7 +101,7 @@ run_add(struct call *call)
     if (exit)
         return exit;
     if (call->out->format == OUTPUT_JSON)
-        output_document(call->out, "outpost.result/1", NULL, final);
+        print_added(call, final);
     else
         output_line(call->out, "%.*s", STR_ARG(json_get_text(final, "message")));
     if (json_get_int(final, "wrong") == 0)

@@ -287,7 +287,10 @@ suppression_import(struct call *call)
     size_t room = 0;
     ssize_t size;
     struct stat status;
+    int exit = call_check_lasting(call, "--for");
 
+    if (exit)
+        return exit;
     if (!im)
         return call_fail(call, EXIT_INTERNAL, "limit", "", "too little memory");
     im->call = call;
@@ -300,6 +303,9 @@ suppression_import(struct call *call)
     begin_batch(im);
     while (!im->exit && (size = getline(&line, &room, im->file)) > 0)
         take_line(im, (str){ line, (size_t)size });
+    if (!im->exit && ferror(im->file)) /* Such as a folder. */
+        im->exit = call_fail(call, EXIT_NOINPUT, "no_file", "name a file that can be read",
+                             "cannot read %s: %s", path, strerror(errno));
     if (!im->exit)
         send_batch(im);
     ask_done(&im->ask);

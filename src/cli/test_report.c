@@ -194,6 +194,7 @@ read_bytes(struct call *call, const char *path, struct buf *text)
 {
     FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
     size_t got = 1;
+    int exit = 0;
 
     if (!file)
         return call_fail(call, EXIT_NOINPUT, "file", "name a file that can be read, or - for stdin",
@@ -204,9 +205,12 @@ read_bytes(struct call *call, const char *path, struct buf *text)
         got = room ? fread(room, 1, 65536, file) : 0;
         buf_claim(text, got);
     }
+    if (ferror(file)) /* Such as a folder. */
+        exit = call_fail(call, EXIT_NOINPUT, "file", "name a file that can be read, or - for stdin",
+                         "cannot read %s: %s", path, strerror(errno));
     if (file != stdin)
         fclose(file);
-    return 0;
+    return exit;
 }
 
 int
