@@ -11,6 +11,7 @@
 #include "accounts/unsubscribe.h"
 #include "config/config.h"
 #include "delivery/returns/return_address.h"
+#include "formats/encoded_word.h"
 #include "intake/gates.h"
 #include "intake/transaction.h"
 #include "runtime/clock.h"
@@ -18,7 +19,10 @@
 #include "store/events.h"
 
 enum {
-    TOKEN_MEMORY_MAX = 64 * 1024
+    TOKEN_MEMORY_MAX = 64 * 1024,
+    SUBJECT_LOOKED_AT = 4096,
+    WORDS_TRIED_MAX = 8, /* Each costs a MAC for each key. */
+    TOKEN_LETTERS_MIN = 20,
 };
 
 enum err
@@ -115,20 +119,42 @@ token_of(const struct intake *intake, str address)
     return str_trim(intake->facts.subject_value);
 }
 
-/* A token that may be long comes in a folded subject. */
+/* People write "unsubscribe TOKEN", "Re: TOKEN".  ERR_SYNTAX: no word of LINE is a token. */
+static enum err
+find_token(const struct intake *intake, str line, struct arena *arena, str *token)
+{
+    struct unsubscribe what;
+    enum err e = ERR_SYNTAX;
+
+    for (unsigned tried = 0; line.len && tried < WORDS_TRIED_MAX;) {
+        str rest = S("");
+        (void)str_split(str_trim(line), ' ', token, &rest);
+        line = rest;
+        if (token->len < TOKEN_LETTERS_MIN)
+            continue;
+        tried++;
+        e = unsubscribe_read(intake->services->secrets, *token, clock_now(), arena, &what);
+        if (!e || e == ERR_LIMIT)
+            return e;
+    }
+    return e;
+}
+
+/* A token that may be long comes in a folded subject, and some programs encode all of it. */
 static enum err
 keep_token(struct intake *intake, str text)
 {
-    struct unsubscribe what;
     struct arena arena;
-    str line = S("");
+    str line = S(""), token = S("");
     enum err e;
 
     arena_init(&arena, TOKEN_MEMORY_MAX);
-    e = header_unfold(str_head(text, UNSUBSCRIBE_TOKEN_MAX + 1), &arena, &line);
+    e = header_unfold(str_head(text, SUBJECT_LOOKED_AT), &arena, &line);
     if (!e)
-        e = unsubscribe_read(intake->services->secrets, str_trim(line), clock_now(), &arena, &what);
-    if (!e && !arena_copy(&intake->arena, str_trim(line), &intake->unsubscribe))
+        e = encoded_word_decode(line, &arena, &line);
+    if (!e)
+        e = find_token(intake, line, &arena, &token);
+    if (!e && !arena_copy(&intake->arena, token, &intake->unsubscribe))
         e = ERR_LIMIT;
     arena_done(&arena);
     return e;
