@@ -115,6 +115,19 @@ print_json(struct output *out, const char *schema, const struct json *object)
     buf_done(&line);
 }
 
+/* The marks that turn the direction of what follows (UAX #9), at the front of TEXT: U+200E, U+200F,
+ * U+202A to U+202E, U+2066 to U+2069.  With them a line shows something else than it says. */
+static bool
+is_direction_mark(str text)
+{
+    const unsigned char *c = (const unsigned char *)text.ptr;
+
+    if (text.len < 3 || c[0] != 0xe2)
+        return false;
+    return (c[1] == 0x80 && (c[2] == 0x8e || c[2] == 0x8f || (c[2] >= 0xaa && c[2] <= 0xae))) ||
+           (c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9);
+}
+
 void
 output_add_harmless(struct buf *buf, str text)
 {
@@ -128,10 +141,14 @@ output_add_harmless(struct buf *buf, str text)
             buf_add_byte(buf, c == '\t' || c == '\n' ? ' ' : '?');
         else if ((c >= 0x80 && !is_utf8) || c1)
             buf_add_byte(buf, '?');
+        else if (is_direction_mark(str_skip(text, i)))
+            buf_add_byte(buf, '?');
         else
             buf_add_byte(buf, (char)c);
         if (c1)
             i++;
+        else if (is_utf8 && is_direction_mark(str_skip(text, i)))
+            i += 2;
     }
 }
 
@@ -717,12 +734,24 @@ output_paragraph(struct output *out, unsigned indent, bool wraps, str text)
 void
 output_line(struct output *out, const char *format, ...)
 {
+    char *text = NULL;
+    str rest, line;
     va_list args;
+    int len;
 
     if (out->quiet || (out->format != OUTPUT_TABLE && out->format != OUTPUT_WIDE))
         return;
     va_start(args, format);
-    vfprintf(out->file, format, args);
+    len = vasprintf(&text, format, args);
     va_end(args);
+    must(len >= 0);
+    /* Some have several lines. */
+    rest = (str){ text, (size_t)len };
+    while (str_split(rest, '\n', &line, &rest)) {
+        put_safely(out->file, line);
+        fputc('\n', out->file);
+    }
+    put_safely(out->file, line);
     fputc('\n', out->file);
+    free(text);
 }

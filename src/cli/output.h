@@ -15,11 +15,17 @@
 
 #include <stdio.h>
 
-enum output_format { OUTPUT_TABLE, OUTPUT_WIDE, OUTPUT_TSV, OUTPUT_IDS, OUTPUT_JSON };
+enum output_format {
+    OUTPUT_TABLE,
+    OUTPUT_WIDE,
+    OUTPUT_TSV,
+    OUTPUT_IDS,
+    OUTPUT_JSON
+};
 
 enum column_kind {
     COLUMN_TEXT,
-    COLUMN_ID,       /* Never cut; what `-o ids` prints. */
+    COLUMN_ID, /* Never cut; what `-o ids` prints. */
     COLUMN_NUMBER,
     COLUMN_BYTES,    /* A number of bytes: 4.1 KiB */
     COLUMN_TIME,     /* RFC 3339: shown as the local time. */
@@ -42,15 +48,15 @@ struct output {
     bool quiet;
     bool color;
     bool headers;
-    unsigned width;    /* Of the terminal; 0: do not cut. */
+    unsigned width; /* Of the terminal; 0: do not cut. */
     FILE *file;
-    instant now;       /* For ages. */
-    bool progressing;  /* A line of progress stands on the terminal. */
+    instant now;      /* For ages. */
+    bool progressing; /* A line of progress stands on the terminal. */
 
     const struct column *columns;
     const char *schema;
     size_t row_count;
-    struct buf cells;  /* Of the rows that were not printed yet: each cell ends with 0x1f. */
+    struct buf cells; /* Of the rows that were not printed yet: each cell ends with 0x1f. */
     size_t held;
     unsigned widths[24];
 };
@@ -75,14 +81,16 @@ void output_row_text(struct output *out, str json);
 /* How far a long command is, on stderr when that is a terminal; TOTAL 0: it has ended. */
 void output_progress(struct output *out, uint64_t done, uint64_t total);
 
-/* TEXT for people, as wide as the terminal when it WRAPS; what would steer the terminal is a question
- * mark. */
+/* TEXT for people, as wide as the terminal when it WRAPS; what would steer the terminal is a
+ * question mark. */
 void output_paragraph(struct output *out, unsigned indent, bool wraps, str text);
 
-/* TEXT as nothing that a terminal would obey: no C0, no DEL, no C1, no broken UTF-8. */
+/* TEXT as nothing that a terminal would obey: no C0, no DEL, no C1, no marks that turn
+ * the direction, no broken UTF-8. */
 void output_add_harmless(struct buf *buf, str text);
 
-/* A line for people; nothing with --quiet or for programs. */
+/* A line for people, or several; nothing with --quiet or for programs.  What would steer the
+ * terminal is a question mark: a text may be a stranger's. */
 void output_line(struct output *out, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* WORD in its colour when colours are on: for lines of people.  Into TEXT, which it returns. */

@@ -138,6 +138,26 @@ a_state_has_its_color_only_where_colors_are(void)
     CHECK_STR(str_from(output_colored(&out, "bounced", colored)), "bounced");
 }
 
+static void
+a_stranger_steers_no_terminal(void)
+{
+    struct output out;
+    struct buf safe;
+    FILE *file = fmemopen(text, sizeof(text), "w");
+
+    output_init(&out, file);
+    out.format = OUTPUT_TABLE;
+    output_line(&out, "%s",
+                "220 \033[2J\a\xc2\x9b\xe2\x80\xae \xe2\x81\xa6 \xe2\x80\x8f \xc3\xa4\nok");
+    output_done(&out);
+    fclose(file);
+    CHECK_STR(str_from(text), "220 ?[2J??? ? ? \xc3\xa4\nok\n");
+    buf_init(&safe, 100);
+    output_add_harmless(&safe, S("\xe2\x80\xae\xe2\x82\xac\xe2\x81\xa9\xe2\x80\x8e"));
+    CHECK_STR(buf_str(&safe), "?\xe2\x82\xac??");
+    buf_done(&safe);
+}
+
 int
 main(void)
 {
@@ -149,5 +169,6 @@ main(void)
     RUN(ids_stand_alone);
     RUN(a_document_is_its_members_line_by_line);
     RUN(a_state_has_its_color_only_where_colors_are);
+    RUN(a_stranger_steers_no_terminal);
     return check_end();
 }

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum {
     LINE_MAX_BYTES = 64 * 1024,
@@ -324,7 +325,7 @@ print_csv(void *arg, const struct json *row)
                                          MEMBER_LIST,    MEMBER_NOTE,   MEMBER_SOURCE,
                                          MEMBER_CREATED, MEMBER_EXPIRES };
     FILE *file = arg;
-    struct buf line;
+    struct buf line, safe;
 
     buf_init(&line, LINE_MAX_BYTES);
     for (size_t i = 0; i < COUNT_OF(order); i++) {
@@ -333,7 +334,15 @@ print_csv(void *arg, const struct json *row)
         csv_put_harmless(&line, row ? json_get_text(row, member_names[order[i]])
                                     : str_from(member_names[order[i]]));
     }
-    fprintf(file, "%.*s\n", STR_ARG(buf_str(&line)));
+    /* A file keeps every byte; a terminal is not steered by what strangers wrote. */
+    if (isatty(fileno(file))) {
+        buf_init(&safe, line.len + 1);
+        output_add_harmless(&safe, buf_str(&line));
+        fprintf(file, "%.*s\n", STR_ARG(buf_str(&safe)));
+        buf_done(&safe);
+    } else {
+        fprintf(file, "%.*s\n", STR_ARG(buf_str(&line)));
+    }
     buf_done(&line);
 }
 

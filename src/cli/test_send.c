@@ -97,8 +97,10 @@ tell(struct sending *s, enum test_stage stage, const char *state, const char *de
         return;
     }
     output_colored(s->call->out, state, colored);
-    output_line(s->call->out, "%2u %-11s %s%*s %s  (%lld ms)", ++s->told, test_stage_name(stage),
-                colored, (int)(5 - strlen(state)), "", detail, (long long)ms);
+    if (!s->call->out->quiet)
+        fprintf(s->call->out->file, "%2u %-11s %s%*s ", ++s->told, test_stage_name(stage), colored,
+                (int)(5 - strlen(state)), "");
+    output_line(s->call->out, "%s  (%lld ms)", detail, (long long)ms);
     if (meaning)
         output_line(s->call->out, "\n   %s\n   %s", meaning->meaning, meaning->cure);
     fflush(s->call->out->file);
@@ -235,13 +237,12 @@ on_line(struct sending *s, str line)
 static void
 show_line(bool output, str line)
 {
-    fprintf(stderr, "   %c ", output ? '>' : '<');
-    for (size_t i = 0; i < line.len; i++) {
-        char c = line.ptr[i];
+    struct buf safe;
 
-        fputc(((unsigned char)c < 0x20 && c != '\t') || c == 0x7f ? '?' : c, stderr);
-    }
-    fputc('\n', stderr);
+    buf_init(&safe, line.len + 1);
+    output_add_harmless(&safe, line);
+    fprintf(stderr, "   %c %.*s\n", output ? '>' : '<', STR_ARG(buf_str(&safe)));
+    buf_done(&safe);
 }
 
 static void
