@@ -12,6 +12,7 @@
 
 enum {
     SELECTOR_TRIES = 26,
+    SELECTOR_LETTERS = 4,
     UPDATE_SECONDS = 20,
     KEYS_MEMORY_MAX = 64 << 20,
 };
@@ -92,7 +93,8 @@ is_taken(void *arg, const struct key_info *key)
     return true;
 }
 
-/* "r20261127", "r20261127b", …: the day tells how old a key is, wherever its name is met. */
+/* "r20261127kqzd": the day tells how old a key is, wherever its name is met.  The letters make the
+ * name one that was never used: the record of a key that was removed is remembered by resolvers. */
 enum err
 dkim_free_selector(struct keyring *keyring, str domain, str algorithm, instant now,
                    struct arena *arena, str *selector)
@@ -101,9 +103,13 @@ dkim_free_selector(struct keyring *keyring, str domain, str algorithm, instant n
 
     for (int try = 0; try < SELECTOR_TRIES; try++) {
         struct selector_search search = { .domain = domain };
-        char letter[2] = { try ? (char)('a' + try) : '\0', '\0' };
+        char letters[SELECTOR_LETTERS + 1] = "";
+
+        random_bytes(letters, SELECTOR_LETTERS);
+        for (size_t i = 0; i < SELECTOR_LETTERS; i++)
+            letters[i] = (char)('a' + (unsigned char)letters[i] % 26);
         if (!arena_printf(arena, selector, "%c%04d%02d%02d%s", algorithm.ptr[0], today.year,
-                          today.month, today.day, letter))
+                          today.month, today.day, letters))
             return ERR_LIMIT;
         search.selector = *selector;
         keyring_each(keyring, is_taken, &search);
@@ -150,7 +156,7 @@ dkim_rotate(struct keyring *keyring, str domain, instant now, size_t *made, stru
     first = !e && newest(keys, count, KEY_ACTIVE) < 0 && newest(keys, count, KEY_NEW) < 0;
     for (size_t i = 0; !e && i < COUNT_OF(algorithms); i++) {
         if (!first && (!has_key(keys, count, algorithms[i], KEY_ACTIVE) ||
-                      has_key(keys, count, algorithms[i], KEY_NEW)))
+                       has_key(keys, count, algorithms[i], KEY_NEW)))
             continue;
         e = dkim_free_selector(keyring, domain, algorithms[i], now, &arena, &selector);
         if (e)

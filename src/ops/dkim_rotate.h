@@ -24,7 +24,7 @@ struct config;
 enum err dkim_copy_keys(struct keyring *keyring, str domain, struct arena *arena,
                         struct key_info **keys, size_t *count);
 
-/* A selector that DOMAIN does not use, of the day and the algorithm: "r20261127".  ERR_LIMIT. */
+/* A selector that DOMAIN never used, of the algorithm and the day: "r20261127kqzd".  ERR_LIMIT. */
 enum err dkim_free_selector(struct keyring *keyring, str domain, str algorithm, instant now,
                             struct arena *arena, str *selector);
 
