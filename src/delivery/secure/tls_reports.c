@@ -13,6 +13,9 @@
 #include "runtime/clock.h"
 #include "runtime/log.h"
 
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -555,6 +558,29 @@ tls_reports_configure(struct tls_reports *reports, bool counts, duration period,
     bell_ring(&reports->due);
 }
 
+/* Mail is worth more than counts: a file that is no database is put aside. */
+static enum err
+put_aside(const char *path, const char *what, struct why *why)
+{
+    static const char *const ends[] = { "", "-wal", "-shm" };
+    instant now = clock_now();
+    char from[PATH_MAX], to[PATH_MAX];
+
+    for (size_t i = 0; i < COUNT_OF(ends); i++) {
+        int len = snprintf(to, sizeof(to), "%s.broken-%lld%s", path, (long long)(now / SECONDS(1)),
+                           ends[i]);
+        int from_len = snprintf(from, sizeof(from), "%s%s", path, ends[i]);
+
+        if (len >= PATH_MAX || from_len >= PATH_MAX)
+            return err_why(why, ERR_LIMIT, "the path is too long");
+        if (rename(from, to) && errno != ENOENT)
+            return err_why(why, err_from_errno(errno), "%s: %s", from, strerror(errno));
+        if (i == 0)
+            log_error("the counts for TLS reports begin anew: %s; the file is %s now", what, to);
+    }
+    return OK;
+}
+
 WAITS enum err
 tls_reports_open(const char *path, struct tls_reports **result, struct why *why)
 {
@@ -566,6 +592,7 @@ tls_reports_open(const char *path, struct tls_reports **result, struct why *why)
         .small = true,
     };
     struct tls_reports *reports = calloc(1, sizeof(*reports));
+    struct why broken = {};
     enum err e;
 
     must(reports);
@@ -573,7 +600,14 @@ tls_reports_open(const char *path, struct tls_reports **result, struct why *why)
     map_init(&reports->tallies, 0);
     atomic_store(&reports->period, DAYS(1));
     atomic_store(&reports->has_rows, true);
-    e = db_open(&options, &reports->db, why);
+    e = db_open(&options, &reports->db, &broken);
+    if (e == ERR_CORRUPT) {
+        e = put_aside(path, broken.text, why);
+        if (!e)
+            e = db_open(&options, &reports->db, why);
+    } else if (e) {
+        (void)err_why(why, e, "%s", broken.text);
+    }
     if (e) {
         free(reports);
         return e;

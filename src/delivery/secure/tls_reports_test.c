@@ -16,6 +16,7 @@
 
 #include "check.h"
 
+#include <dirent.h>
 #include <string.h>
 
 static struct temp_dir dir;
@@ -83,6 +84,29 @@ tell(void (*story)(void))
     struct runtime_options options = { .simulated = true, .seed = 5 };
 
     CHECK(runtime_run(&options, in_a_fiber, &story) == OK);
+}
+
+static void
+a_file_that_is_no_database_is_put_aside(void)
+{
+    FILE *file = fopen(temp_dir_file(&dir, "tls_reports.db"), "w");
+    struct tls_reports *reports;
+    struct dirent *entry;
+    size_t kept = 0;
+    DIR *names;
+
+    for (int i = 0; i < 200; i++)
+        CHECK(file && fputs("this is no database\n", file) >= 0);
+    CHECK(fclose(file) == 0);
+    reports = open_reports();
+    tls_reports_note(reports, &good);
+    CHECK(tls_reports_flush(reports) == OK);
+    tls_reports_close(reports);
+    names = opendir(dir.path);
+    while (names && (entry = readdir(names)))
+        kept += str_starts(str_from(entry->d_name), S("tls_reports.db.broken-"));
+    CHECK(kept == 1);
+    closedir(names);
 }
 
 static void
@@ -430,6 +454,7 @@ a_session_that_set_the_policy_aside_is_not_told(void)
     {                                                                                              \
         tell(story);                                                                               \
     }
+STORY(a_file_that_is_no_database_is_put_aside)
 STORY(counts_survive)
 STORY(a_session_that_set_the_policy_aside_is_not_told)
 STORY(policies_and_days_are_kept_apart)
@@ -446,6 +471,7 @@ int
 main(void)
 {
     RUN(private_networks_are_not_posted_to);
+    RUN(a_file_that_is_no_database_is_put_aside_told);
     RUN(counts_survive_told);
     RUN(a_session_that_set_the_policy_aside_is_not_told_told);
     RUN(policies_and_days_are_kept_apart_told);
