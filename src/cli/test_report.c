@@ -156,7 +156,7 @@ say_recipient(struct call *call, const struct report_recipient *r)
         buf_addf(&line, " (led to %.*s)", STR_ARG(r->final));
     buf_addf(&line, ": %s", report_action_name(r->action));
     if (enhanced_parse(r->status, &code, NULL))
-        buf_addf(&line, ", %.*s: %s", STR_ARG(r->status), enhanced_meaning(&code));
+        buf_addf(&line, ", %.*s: %s", STR_ARG(r->status), enhanced_meaning_said(&code, r->text));
     say(call, "recipient", buf_str(&line));
     buf_clear(&line);
     if (r->remote.len)

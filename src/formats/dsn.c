@@ -301,7 +301,7 @@ say_outcome(struct buf *buf, const struct dsn *dsn, const struct dsn_recipient *
     (void)enhanced_parse(status_of(r), &code, NULL);
     switch (r->action) {
     case DSN_FAILED:
-        buf_addf(buf, "    Not delivered: %s.\r\n", enhanced_meaning(&code));
+        buf_addf(buf, "    Not delivered: %s.\r\n", enhanced_meaning_said(&code, r->text));
         break;
     case DSN_DELAYED:
         buf_addf(buf, "    Not delivered yet: %s.\r\n", enhanced_meaning(&code));

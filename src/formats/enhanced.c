@@ -115,3 +115,14 @@ enhanced_meaning(const struct enhanced *code)
     return code->class == 4 ? "the receiving side cannot take it at present"
                             : "the receiving side does not take it";
 }
+
+const char *
+enhanced_meaning_said(const struct enhanced *code, str said)
+{
+    static const struct enhanced unknown = { 5, 1, 1 };
+
+    if (code->class == 5 && code->subject == 1 && code->detail == 10 &&
+        str_find_nocase(said, S("RecipientNotFound")) >= 0)
+        return enhanced_meaning(&unknown);
+    return enhanced_meaning(code);
+}

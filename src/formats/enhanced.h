@@ -24,3 +24,6 @@ void enhanced_format(const struct enhanced *code, unsigned reply_code,
                      char text[ENHANCED_TEXT_MAX]);
 /* What it means, as a clause for a human: "the mailbox does not exist"; never NULL. */
 const char *enhanced_meaning(const struct enhanced *code);
+/* The same, with what the server SAID: Exchange answers 5.1.10, which RFC 7505 has for a domain
+ * that takes no mail, where it knows no such recipient. */
+const char *enhanced_meaning_said(const struct enhanced *code, str said);

@@ -33,6 +33,26 @@ read_message(const char *text)
 }
 
 static void
+a_code_behind_a_sentence_leaves_the_sentence(void)
+{
+    struct report r = read_message(
+        "From: MAILER-DAEMON@mx.there.example\r\nTo: ann@here.example\r\n"
+        "Subject: failure notice\r\nReturn-Path: <>\r\n\r\n"
+        "Hi. This is the qmail-send program at mx.there.example.\r\n"
+        "I'm afraid I wasn't able to deliver your message to the following addresses.\r\n"
+        "This is a permanent error; I've given up. Sorry it didn't work out.\r\n\r\n"
+        "<bob@there.example>:\r\nSorry, no mailbox here by that name. (#5.1.1)\r\n\r\n"
+        "--- Below this line is a copy of the message.\r\n\r\n"
+        "Return-Path: <ann@here.example>\r\nMessage-ID: <1@here.example>\r\n\r\nhello\r\n");
+
+    CHECK(r.recipient_count == 1);
+    if (!r.recipients)
+        return;
+    CHECK_STR(r.recipients->status, "5.1.1");
+    CHECK_STR(r.recipients->text, "Sorry, no mailbox here by that name. (#5.1.1)");
+}
+
+static void
 a_report_by_the_letter_is_read_whole(void)
 {
     struct report r = read_message(
@@ -185,6 +205,7 @@ int
 main(void)
 {
     arena_init(&arena, REPORT_ARENA);
+    RUN(a_code_behind_a_sentence_leaves_the_sentence);
     RUN(a_report_by_the_letter_is_read_whole);
     RUN(the_tag_of_an_address_is_no_encoding);
     RUN(international_addresses_are_decoded);

@@ -445,6 +445,9 @@ best_words(str reason)
         status = report_find_status(paragraph);
         if (status.len && (code < 0 || status.ptr < paragraph.ptr + code))
             code = status.ptr - paragraph.ptr;
+        /* "Sorry, no mailbox here by that name. (#5.1.1)": the sentence is in front of it. */
+        if (code > 0 && paragraph.ptr[code - 1] == '#')
+            return paragraph;
         if (code >= 0)
             return str_skip(paragraph, (size_t)code);
     }

@@ -104,6 +104,12 @@ status_codes_are_three_numbers(void)
     enhanced_format(&(struct enhanced){}, 450, text);
     CHECK_STR(str_from(text), "4.0.0");
     CHECK(enhanced_meaning(&(struct enhanced){ 5, 99, 1 }) != NULL);
+    code = (struct enhanced){ 5, 1, 10 };
+    CHECK_STR(
+        str_from(enhanced_meaning_said(&code, S("RESOLVER.ADR.RecipientNotFound; not found"))),
+        "there is no such mailbox");
+    CHECK_STR(str_from(enhanced_meaning_said(&code, S("null MX"))),
+              "the domain says that it takes no mail");
 }
 
 int
