@@ -44,6 +44,20 @@ is_no_report(const struct intake *intake, const struct return_address *found)
            !intake_is_ours(intake);
 }
 
+/* <postmaster> has a mailbox once there is any account. */
+static enum err
+judge_postmaster(struct intake *intake, struct verdict *verdict)
+{
+    struct resolution found;
+    enum err e =
+        accounts_resolve(intake->services->accounts, &intake->lookup, S("postmaster"), &found);
+
+    if (!e && found.kind != RESOLUTION_MAILBOX && found.kind != RESOLUTION_ALIAS &&
+        found.kind != RESOLUTION_ROUTE)
+        verdict_refuse(verdict, 550, "5.1.1", "No such recipient here");
+    return e;
+}
+
 /* A forged one is told nothing that an unknown one is not told. */
 enum err
 gate_return_address(struct intake *intake, struct verdict *verdict)
@@ -62,6 +76,8 @@ gate_return_address(struct intake *intake, struct verdict *verdict)
     if (!e && is_no_report(intake, &found))
         verdict_refuse(verdict, 550, "5.7.1",
                        "Only reports of delivery, which have no sender, come to this address");
+    else if (!e && found.kind == RETURN_POSTMASTER)
+        e = judge_postmaster(intake, verdict);
     return e;
 }
 

@@ -57,6 +57,15 @@ is_domain_of(const struct config *config, str domain)
            (str_eq_nocase(domain, bounces->domain) || str_eq_nocase(domain, bounces->srs_domain));
 }
 
+/* RFC 5321 4.5.1 and RFC 2142: whatever names this host, as its DMARC record, its reports of
+ * delivery and its greeting do, has to be reachable, also where no mailbox is at the name. */
+static bool
+is_role_of_host(const struct config *config, str local, str domain)
+{
+    return str_eq_nocase(domain, config->server.hostname) &&
+           (str_eq_nocase(local, S("postmaster")) || str_eq_nocase(local, S("abuse")));
+}
+
 enum return_kind
 return_kind_of(const struct config *config, struct accounts *accounts, str address)
 {
@@ -71,6 +80,8 @@ return_kind_of(const struct config *config, struct accounts *accounts, str addre
         return RETURN_UNSUBSCRIBE;
     if (return_path_is_one(local) && (bounce_domain || is_our_domain(accounts, domain)))
         return RETURN_REPORT;
+    if (is_role_of_host(config, local, domain) && !is_our_domain(accounts, domain))
+        return RETURN_POSTMASTER;
     if (!bounce_domain && !srs_domain)
         return RETURN_NONE;
     if (srs_domain && (srs_is_one(local) || (local.len > 1 && srs_is_one(str_skip(local, 1)))))
@@ -168,12 +179,13 @@ return_address_leaving(const struct config *config, struct accounts *accounts,
 {
     struct return_path path = { .message = envelope->id, .index = RETURN_PATH_NOBODY };
     str domain = leaving_domain(config, accounts, envelope);
+    enum return_kind kind = return_kind_of(config, accounts, envelope->reverse_path);
     struct buf local;
     enum err e;
 
     *address = envelope->reverse_path;
     if (!domain.len || !secrets || !is_of_ours(config, envelope) ||
-        return_kind_of(config, accounts, envelope->reverse_path) != RETURN_NONE)
+        (kind != RETURN_NONE && kind != RETURN_POSTMASTER))
         return OK;
     if (count == 1 && stands_alone(envelope, index))
         path.index = index;

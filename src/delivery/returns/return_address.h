@@ -25,7 +25,7 @@ enum return_kind {
     RETURN_SRS,        /* It goes back to whose mail we sent on. */
     RETURN_COMPLAINT,  /* bounces.complaints_to */
     RETURN_UNSUBSCRIBE, /* list.unsubscribe_to */
-    RETURN_POSTMASTER, /* Of a domain that has no other mailboxes. */
+    RETURN_POSTMASTER, /* Of a domain that has no other mailboxes, or of this host; abuse there. */
     RETURN_UNKNOWN,    /* Of such a domain, and nobody. */
 };
 

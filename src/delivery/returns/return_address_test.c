@@ -178,9 +178,15 @@ addresses_are_told_by_their_form(void)
         { "", RETURN_NONE },
         { "@", RETURN_NONE },
         { "postmaster", RETURN_NONE },
+        { "postmaster@mx.host.example", RETURN_POSTMASTER },
+        { "PostMaster@MX.Host.Example", RETURN_POSTMASTER },
+        { "abuse@mx.host.example", RETURN_POSTMASTER },
+        { "ann@mx.host.example", RETURN_NONE },
+        { "postmaster@host.example", RETURN_NONE },
     };
 
-    configure("bounces { domain bounces.here.example; srs_domain srs.here.example;\n"
+    configure("server { hostname mx.host.example; }\n"
+              "bounces { domain bounces.here.example; srs_domain srs.here.example;\n"
               "  complaints_to fbl@here.example; }");
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         enum return_kind kind = return_kind_of(config, accounts, str_from(cases[i].address));
