@@ -19,6 +19,7 @@
 #include "base/must.h"
 #include "delivery/route.h"
 #include "delivery/rules/standing_file.h"
+#include "delivery/rules/standing_spell.h"
 #include "runtime/wait.h"
 
 #include <pthread.h>
@@ -357,13 +358,11 @@ standing_count(const struct standing *standing)
 }
 
 static bool
-match(struct standing *standing, const struct standing_facts *facts, instant now, bool tls,
-      struct standing_verdict *verdict)
+match_spelled(struct standing *standing, const struct standing_facts *facts, instant now, bool tls,
+              struct standing_verdict *verdict)
 {
     const struct kept *found;
 
-    if (standing_is_empty(standing))
-        return false;
     pthread_mutex_lock(&standing->lock);
     found = find_rule(standing, facts, now, tls);
     if (found) {
@@ -377,6 +376,29 @@ match(struct standing *standing, const struct standing_facts *facts, instant now
     }
     pthread_mutex_unlock(&standing->lock);
     return found != NULL;
+}
+
+/* Addresses come as they were given, with SMTPUTF8 also with U-labels. */
+static bool
+match(struct standing *standing, const struct standing_facts *facts, instant now, bool tls,
+      struct standing_verdict *verdict)
+{
+    struct standing_facts spelled = *facts;
+    struct arena arena;
+    struct why why;
+    bool is_ascii = true, found;
+
+    if (standing_is_empty(standing))
+        return false;
+    for (unsigned i = 0; i < FACT_COUNT; i++)
+        is_ascii = is_ascii && str_is_ascii(facts->values[i]);
+    if (is_ascii)
+        return match_spelled(standing, facts, now, tls, verdict);
+    arena_init(&arena, STANDING_SPELL_MEMORY);
+    (void)standing_spell(spelled.values, &arena, &why);
+    found = match_spelled(standing, &spelled, now, tls, verdict);
+    arena_done(&arena);
+    return found;
 }
 
 bool
@@ -597,6 +619,21 @@ insert(struct standing *standing, struct kept *kept)
     find_due(standing);
 }
 
+/* With the error of what names no domain, which stands in it as it was. */
+static enum err
+kept_spelled(const struct standing_rule *rule, struct kept **kept, struct why *why)
+{
+    struct standing_rule spelled = *rule;
+    struct arena arena;
+    enum err e;
+
+    arena_init(&arena, STANDING_SPELL_MEMORY);
+    e = standing_spell(spelled.values, &arena, why);
+    *kept = kept_new(&spelled);
+    arena_done(&arena);
+    return e;
+}
+
 enum err
 standing_add(struct standing *standing, const struct standing_rule *rule, instant now, uint32_t *id,
              struct why *why)
@@ -607,10 +644,13 @@ standing_add(struct standing *standing, const struct standing_rule *rule, instan
 
     if (e)
         return e;
+    e = kept_spelled(rule, &kept, why);
+    if (rule->by_engine)
+        e = OK; /* It takes what deliveries name. */
     pthread_mutex_lock(&standing->lock);
-    e = check_room(standing, rule, why);
+    if (!e)
+        e = check_room(standing, rule, why);
     if (!e) {
-        kept = kept_new(rule);
         kept->rule.id = take_id(standing);
         kept->rule.made = now;
         kept->rule.hits = 0;
@@ -619,8 +659,10 @@ standing_add(struct standing *standing, const struct standing_rule *rule, instan
         *id = kept->rule.id;
     }
     pthread_mutex_unlock(&standing->lock);
-    if (e)
+    if (e) {
+        free(kept);
         return e;
+    }
     e = save_generation(standing, generation);
     return e ? err_why(why, e, "the file of the rules cannot be written: %s", err_name(e)) : OK;
 }
@@ -773,6 +815,7 @@ read_rules(struct standing *standing, instant now, struct why *why)
     struct standing_rule *rules = NULL;
     size_t count = 0;
     struct arena arena;
+    struct why ignored; /* Older versions took what is no domain. */
     struct buf buf;
     enum err e;
 
@@ -784,7 +827,7 @@ read_rules(struct standing *standing, instant now, struct why *why)
     for (size_t i = 0; !e && i < count; i++) {
         must(i < STANDING_RULES_MAX);
         if (rules[i].until > now && rules[i].until - now <= STANDING_TIME_MAX)
-            standing->rules[standing->count++] = kept_new(&rules[i]);
+            (void)kept_spelled(&rules[i], &standing->rules[standing->count++], &ignored);
     }
     index_all(standing);
     buf_done(&buf);

@@ -98,6 +98,31 @@ each_fact_is_matched(void)
 }
 
 static void
+domains_are_compared_as_a_labels(void)
+{
+    static const char *const nonsense[] = { "\xc3\xbc x", "a..example", "x@y.example" };
+    struct standing *standing = open_at(NULL);
+    struct standing_facts known = { .values[FACT_DOMAIN] = S("xn--mnchen-3ya.example"),
+                                    .values[FACT_SENDER] = S("ann@M\xc3\xbcnchen.example") };
+    struct standing_rule rule = {
+        .kind = STANDING_HOLD, .reason = S("test"), .actor = S("root"), .until = t0 + HOURS(1)
+    };
+    struct standing_verdict verdict;
+    struct why why = {};
+    uint32_t id = add(standing, STANDING_HOLD, FACT_DOMAIN, "M\xc3\xbcnchen.example");
+
+    CHECK(standing_match(standing, &known, t0, &verdict) && verdict.rule == id);
+    CHECK(standing_remove(standing, id) == OK);
+    id = add(standing, STANDING_HOLD, FACT_SENDER, "@xn--mnchen-3ya.example");
+    CHECK(standing_match(standing, &known, t0, &verdict) && verdict.rule == id);
+    for (size_t i = 0; i < COUNT_OF(nonsense); i++) {
+        rule.values[FACT_DOMAIN] = str_from(nonsense[i]);
+        CHECK(standing_add(standing, &rule, t0, &id, &why) == ERR_SYNTAX);
+    }
+    standing_free(standing);
+}
+
+static void
 what_can_be_undone_goes_first(void)
 {
     struct standing *standing = open_at(NULL);
@@ -401,6 +426,7 @@ int
 main(void)
 {
     RUN(each_fact_is_matched);
+    RUN(domains_are_compared_as_a_labels);
     RUN(what_can_be_undone_goes_first);
     RUN(a_rule_of_several_words_needs_all_of_them);
     RUN(a_slow_rule_gives_out_slots);
