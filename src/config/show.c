@@ -4,6 +4,7 @@
 
 #include "config/body.h"
 #include "config/value.h"
+#include "runtime/dns.h"
 #include "runtime/tls.h"
 
 #include <errno.h>
@@ -131,6 +132,20 @@ check_pair(const struct config *config, struct config_problems *problems)
         tls_context_unref(context);
 }
 
+static void
+check_anchors(const struct config *config, struct config_problems *problems)
+{
+    for (size_t i = 0; i < config->dns.trust_anchor.count; i++) {
+        str anchor = config->dns.trust_anchor.items[i];
+        struct why why = { "" };
+        if (dns_check_anchor(anchor.ptr, &why))
+            problem_addf(problems, 0, 0,
+                         "quote a whole record: \"example.org. DS 12345 13 2 1F98...\"",
+                         "the trust_anchor \"%.*s\" is no DS or DNSKEY record",
+                         STR_ARG(str_head(anchor, 100)));
+    }
+}
+
 /* A source that changes nothing beside having no block. */
 static void
 check_source(const struct config *config, const struct config_source *source,
@@ -167,9 +182,11 @@ config_check_files(const struct config *config, struct config_problems *problems
 {
     check_file(config->tls.certificate, "the certificate", problems);
     check_file(config->tls.key, "the key", problems);
+    check_file(config->tls.next_key, "the next key", problems);
     check_pair(config, problems);
     check_file(config->tls.ca_file, "the file of roots", problems);
     check_file(config->dns.trust_anchor_file, "the trust anchor", problems);
+    check_anchors(config, problems);
     check_file(config->dns.hosts_file, "the hosts file", problems);
     check_file(config->relay.password_file, "the password of relay", problems);
     check_program(&config->relay.to, S("relay"), problems);

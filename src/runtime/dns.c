@@ -324,6 +324,23 @@ dns_configure(const struct dns_options *options, struct why *why)
     return e;
 }
 
+enum err
+dns_check_anchor(const char *anchor, struct why *why)
+{
+    struct ub_ctx *trial = ub_ctx_create();
+    enum err e;
+
+    if (!trial)
+        return err_why(why, ERR_LIMIT, "DNS: no memory for a resolver");
+    ub_ctx_debugout(trial, NULL);
+    ub_ctx_debuglevel(trial, 0);
+    e = check(ub_ctx_add_ta(trial, anchor), "trust anchor", anchor, why);
+    if (!e)
+        e = try_configuration(trial, why);
+    ub_ctx_delete(trial);
+    return e;
+}
+
 /* Answers. */
 
 static void

@@ -69,6 +69,8 @@ struct dns_options {
 
 /* Once, before runtime_run(), or by offload(): libunbound has frames as large as a fiber's stack. */
 enum err dns_configure(const struct dns_options *options, struct why *why);
+/* Whether dns_configure() takes ANCHOR; changes nothing. */
+enum err dns_check_anchor(const char *anchor, struct why *why);
 
 /* Asks for NAME.  ERR_TIMEOUT and failures of servers are an answer (DNS_TEMPORARY); errors are
  * ERR_CANCELLED, ERR_LIMIT (arena, or more than 256 records) and ERR_SYNTAX (not a domain name). */
