@@ -436,15 +436,28 @@ struct addition {
     size_t count;
 };
 
+/* More than a look into the table needs: an entry that no address can equal would only comfort.
+ * Bytes that were no UTF-8 arrive as U+FFFD. */
+static bool
+can_match(str spelling)
+{
+    ssize_t at = str_find_last(spelling, '@');
+    str domain = str_skip(spelling, (size_t)(at + 1));
+
+    return str_find_nocase(spelling, S("\xef\xbf\xbd")) < 0 &&
+           (domain_is_valid(domain) || domain_literal_parse(domain, NULL));
+}
+
 static enum err
 canonical(const struct suppression_entry *entry, struct arena *arena,
           struct suppression_entry *result, struct why *why)
 {
     *result = *entry;
-    if (suppression_spell(entry->address, arena, &result->address))
+    if (suppression_spell(entry->address, arena, &result->address) || !can_match(result->address))
         return err_why(why, ERR_SYNTAX, "%.*s is neither a mail address nor @domain",
                        STR_ARG(str_head(entry->address, 100)));
-    if (entry->scope.len && suppression_spell(entry->scope, arena, &result->scope))
+    if (entry->scope.len &&
+        (suppression_spell(entry->scope, arena, &result->scope) || !can_match(result->scope)))
         return err_why(why, ERR_SYNTAX, "%.*s is neither an account nor @domain",
                        STR_ARG(str_head(entry->scope, 100)));
     if ((unsigned)entry->reason >= SUPPRESSION_REASONS)

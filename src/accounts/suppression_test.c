@@ -496,6 +496,12 @@ what_cannot_be_an_entry_is_refused_and_nothing_of_its_batch_stays(void)
     entries[1] = entry_of("eve@there.example", "nowhere", SUPPRESSION_MANUAL);
     CHECK(suppression_examine(&entries[1], &why) == ERR_SYNTAX);
     entries[1].scope = S("");
+    entries[1].address = S("x@y..z");
+    CHECK(suppression_examine(&entries[1], &why) == ERR_SYNTAX);
+    entries[1].address = S("x\xef\xbf\xbd@y.example"); /* What JSON makes of no UTF-8. */
+    CHECK(suppression_examine(&entries[1], &why) == ERR_SYNTAX);
+    entries[1].address = S("x@y.example");
+    CHECK(suppression_examine(&entries[1], &why) == OK);
     entries[1].expires = now - 1;
     CHECK(suppression_examine(&entries[1], &why) == ERR_SYNTAX);
     end();

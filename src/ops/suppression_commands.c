@@ -5,6 +5,7 @@
  * durable when it is answered; what is wrong with one of them is told in a row and keeps none of
  * the others out.  The table at the end names the commands and the arguments that they read.
  */
+#include "accounts/account.h"
 #include "accounts/suppression.h"
 #include "accounts/unsubscribe.h"
 
@@ -52,6 +53,21 @@ member(const struct control_call *call, const struct json *item, const char *nam
     return own.len ? own : json_get_text(call->args, for_all);
 }
 
+/* An address at a domain of ours that nobody has sends nothing; senders elsewhere may. */
+static enum err
+check_scope(struct control_call *call, str scope, struct why *why)
+{
+    struct resolution found;
+    enum err e;
+
+    if (!scope.len || scope.ptr[0] == '@')
+        return OK;
+    e = accounts_resolve(call->context->accounts, &call->arena, scope, &found);
+    if (!e && found.kind == RESOLUTION_UNKNOWN)
+        e = err_why(why, ERR_NOT_FOUND, "there is no account %.*s", STR_ARG(str_head(scope, 100)));
+    return e;
+}
+
 static enum err
 read_entry(struct control_call *call, const struct json *item, instant now,
            struct suppression_entry *entry, struct why *why)
@@ -84,6 +100,8 @@ read_entry(struct control_call *call, const struct json *item, instant now,
         entry->created = now;
     if (!e && !entry->expires && time > 0 && time < DAYS(36500) / MILLISECONDS(1))
         entry->expires = now + MILLISECONDS(time);
+    if (!e)
+        e = check_scope(call, entry->scope, why);
     return e ? e : suppression_examine(entry, why);
 }
 
