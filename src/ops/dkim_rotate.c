@@ -119,6 +119,32 @@ dkim_free_selector(struct keyring *keyring, str domain, str algorithm, instant n
     return ERR_LIMIT;
 }
 
+struct overtaking {
+    const struct key_info *key;
+    bool found;
+};
+
+static bool
+overtakes(void *arg, const struct key_info *key)
+{
+    struct overtaking *search = arg;
+
+    search->found =
+        search->found ||
+        (key->state == KEY_ACTIVE && str_eq(key->domain, search->key->domain) &&
+         str_eq(key->algorithm, search->key->algorithm) && key->created > search->key->created);
+    return !search->found;
+}
+
+bool
+dkim_is_overtaken(struct keyring *keyring, const struct key_info *key)
+{
+    struct overtaking search = { .key = key };
+
+    keyring_each(keyring, overtakes, &search);
+    return search.found;
+}
+
 /* The newest of those of KEYS that are in STATE; -1: when the state was entered never. */
 static instant
 newest(const struct key_info *keys, size_t count, enum key_state state)

@@ -24,6 +24,9 @@ struct config;
 enum err dkim_copy_keys(struct keyring *keyring, str domain, struct arena *arena,
                         struct key_info **keys, size_t *count);
 
+/* A newer key of its algorithm signs already: KEY, which waited for its record, does not take its
+ * place. */
+bool dkim_is_overtaken(struct keyring *keyring, const struct key_info *key);
 /* A selector that DOMAIN never used, of the algorithm and the day: "r20261127kqzd".  ERR_LIMIT. */
 enum err dkim_free_selector(struct keyring *keyring, str domain, str algorithm, instant now,
                             struct arena *arena, str *selector);

@@ -134,6 +134,25 @@ keys_of_a_rotation_long_ago_stay_revoked(void)
 }
 
 static void
+an_older_key_takes_no_place_of_a_newer_one(void)
+{
+    struct key_info older = { .domain = ORG, .algorithm = S("ed25519"), .created = now };
+    struct key_info newer = older;
+
+    newer.created = now + SECONDS(9);
+    begin();
+    add("a", "ed25519", KEY_NEW, now);
+    add("b", "ed25519", KEY_NEW, now + SECONDS(5));
+    CHECK(!dkim_is_overtaken(keyring, &older));
+    CHECK(keyring_activate(keyring, ORG, S("b"), now + SECONDS(6), NULL) == OK);
+    CHECK(dkim_is_overtaken(keyring, &older));
+    CHECK(!dkim_is_overtaken(keyring, &newer));
+    older.algorithm = S("rsa");
+    CHECK(!dkim_is_overtaken(keyring, &older));
+    end();
+}
+
+static void
 each_algorithm_that_signs_gets_a_next_key_once(void)
 {
     struct wanted first, second;
@@ -223,6 +242,7 @@ main(void)
 {
     RUN(the_last_step_is_undone_first);
     RUN(keys_of_a_rotation_long_ago_stay_revoked);
+    RUN(an_older_key_takes_no_place_of_a_newer_one);
     RUN(each_algorithm_that_signs_gets_a_next_key_once);
     RUN(a_record_counts_when_everybody_sees_it);
     return check_end();

@@ -71,27 +71,6 @@ compare_key(void *arg, const struct key_info *key)
     return !still->same;
 }
 
-static bool
-compare_newer(void *arg, const struct key_info *key)
-{
-    struct still *than = arg;
-
-    if (key->state == KEY_ACTIVE && str_eq(key->domain, than->key->domain) &&
-        str_eq(key->algorithm, than->key->algorithm) && key->created > than->key->created)
-        than->same = true;
-    return !than->same;
-}
-
-/* A key that waited for its record while a newer one was made does not take its place. */
-static bool
-is_overtaken(struct keyring *keyring, const struct key_info *key)
-{
-    struct still than = { .key = key };
-
-    keyring_each(keyring, compare_newer, &than);
-    return than.same;
-}
-
 /* Looking takes time, in which an operator may have decided otherwise. */
 static bool
 is_still(struct keyring *keyring, const struct key_info *key)
@@ -268,8 +247,8 @@ look_at_new(struct dkim_watch *watch, struct arena *arena, const struct key_info
         sighting->first = clock_steady();
     if (clock_steady() - sighting->first >= config->dkim.settle)
         move_on(watch, key,
-                is_overtaken(server_services(watch->server)->keyring, key) ? KEY_REVOKED
-                                                                           : KEY_ACTIVE);
+                dkim_is_overtaken(server_services(watch->server)->keyring, key) ? KEY_REVOKED
+                                                                                : KEY_ACTIVE);
     return OK;
 }
 
