@@ -47,6 +47,7 @@ static const struct meaning meanings[] = {
     { 0, 7, 4, "security that was demanded is not available" },
     { 0, 7, 8, "the login was not accepted" },
     { 0, 7, 10, "encryption is needed, and is not available" },
+    { 0, 7, 30, "its sender demanded secure delivery (REQUIRETLS), which cannot be had on the way" },
     { 0, 7, 20, "the message has no valid signature (DKIM)" },
     { 0, 7, 23, "the sender's domain does not allow the sending server (SPF)" },
     { 0, 7, 25, "the sending server has no proper name in the DNS" },

@@ -110,6 +110,8 @@ status_codes_are_three_numbers(void)
         "there is no such mailbox");
     CHECK_STR(str_from(enhanced_meaning_said(&code, S("null MX"))),
               "the domain says that it takes no mail");
+    CHECK(str_find_str(str_from(enhanced_meaning(&(struct enhanced){ 5, 7, 30 })),
+                       S("its sender demanded")) >= 0);
 }
 
 int
