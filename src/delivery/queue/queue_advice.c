@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* queue_advice.c: see queue_advice.h.
  *
- * In a command {place}, {which}, {id}, {rule}, {address} and {answer} stand for what is known; a
- * command whose word is not known, or holds what a shell would read, is left out.
+ * In a command {place}, {which}, {id}, {rule}, {address}, {domain} and {answer} stand for what is
+ * known; a command whose word is not known, or holds what a shell would read, is left out.
  */
 #include "delivery/queue/queue_advice.h"
 
@@ -64,7 +64,7 @@ static const struct row by_class[CLASS_COUNT] = {
     [CLASS_TLS_POLICY] = { "TLS could not be agreed as one side wants it; where it is known to be "
       "broken, a rule says what is enough.",
         { "outpost test route {address}", "outpost queue retry {id} --reason 'a probe'",
-          "outpost rule add tls {place} --level require --for 1d --reason 'they were told'" } },
+          "outpost rule add tls domain:{domain} --level plain --for 1d --reason 'they were told'" } },
     [CLASS_DNS_FAILURE] = { "The DNS does not answer for the domain.",
         { "outpost test route {address}", "outpost queue retry {id} --reason 'a probe'" } },
     [CLASS_NO_ANSWER] = { "Its hosts do not answer, or put mail off; it is tried again by itself.",
@@ -101,6 +101,10 @@ value_of(const struct advice *advice, str name, char room[64])
         return advice->id;
     if (str_eq(name, S("address")))
         return advice->address;
+    if (str_eq(name, S("domain"))) {
+        ssize_t at = str_find_last(advice->address, '@');
+        return at < 0 ? S("") : str_skip(advice->address, (size_t)at + 1);
+    }
     if (str_eq(name, S("rule")))
         (void)snprintf(room, 64, "%u", advice->rule);
     else if (advice->code == 0)
