@@ -127,6 +127,8 @@ bool attempt_is_disowned(struct attempt *a);
 
 /* standing_rules.c.  Rows that a standing rule keeps, returns or moves leave the attempt. */
 WAITS void attempt_obey_rules(struct attempt *a);
+/* The rule that it would obey for mail to ADDRESS, without doing so. */
+bool attempt_match_rule(const struct attempt *a, str address, struct standing_verdict *verdict);
 /* The TLS rule for hosts that are named SITE, into a->tls_rule.  False: no memory. */
 bool attempt_find_tls_rule(struct attempt *a, str site);
 /* From the note of the message. */

@@ -224,7 +224,7 @@ go_out(const struct config *config, struct route *route, str domain,
     else if (config->relay.to.kind != RELAY_NONE)
         go_by_rule(route, &config->relay, "relay:", domain, S("the relay for everything"));
     else
-        go_mx(route, domain, S("no rule says otherwise"));
+        go_mx(route, domain, S("no route says otherwise"));
 }
 
 /* A-labels and lower case; what cannot be brought there stays as it is and fails in the DNS. */

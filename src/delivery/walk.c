@@ -8,8 +8,10 @@
 #include "delivery/walk.h"
 
 #include "delivery/attempt.h"
+#include "formats/date.h"
 #include "runtime/clock.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* Whoever asks sits there and waits. */
@@ -177,33 +179,102 @@ visit_all(struct attempt *a, const struct walk_wish *wish, walk_told told, void 
     return e;
 }
 
+/* "rule 3 (hold domain:example.net: they move, by ann, until ...)" */
+static enum err
+put_rule(struct attempt *a, struct walk *walk)
+{
+    struct standing_rule rule;
+    char until[DATE_TEXT_MAX];
+    str words;
+
+    if (!standing_find(a->runner->queue->standing, walk->rule.rule, &a->runner->arena, &rule) ||
+        !standing_describe(&rule, &a->runner->arena, &words))
+        return ERR_LIMIT;
+    date_format_rfc3339(rule.until, false, until);
+    (void)snprintf(walk->rule_words, sizeof(walk->rule_words),
+                   "rule %u (%.*s: %.*s, by %.*s, until %s)", rule.id, STR_ARG(words),
+                   STR_ARG(rule.reason), STR_ARG(rule.actor), until);
+    return OK;
+}
+
+/* Asks as an attempt does, before the hosts are known and after; one that leads elsewhere changes
+ * the way.  A rule that slows mail lets it go. */
+static enum err
+ask_rules(struct attempt *a, const struct walk_wish *wish, struct walk *walk)
+{
+    struct standing_verdict rule;
+    enum err e;
+
+    if (!attempt_match_rule(a, wish->facts.recipient, &rule) || rule.kind >= STANDING_SLOW ||
+        (walk->rule_words[0] && rule.rule == walk->rule.rule))
+        return OK;
+    walk->rule = rule;
+    e = put_rule(a, walk);
+    if (!e && rule.kind == STANDING_REROUTE)
+        e = route_by_url(a->runner->config, &a->runner->arena, str_from(walk->rule.route),
+                         &wish->facts, &walk->route);
+    return e;
+}
+
 WAITS static enum err
-walk_along(struct attempt *a, const struct walk_wish *wish, walk_told told, void *arg,
-           struct walk *walk)
+find_hosts(struct attempt *a, struct walk *walk)
 {
     struct runner *runner = a->runner;
     struct route_self self;
-    enum err e = route_choose(runner->config, runner->queue->accounts, &runner->arena, &wish->facts,
-                              &walk->route);
+    enum err e;
 
-    if (e || !is_smtp(&walk->route))
-        return e;
     a->route = walk->route;
-    if (a->route.source)
-        runner->site->source = (char *)a->route.source->name.ptr;
+    runner->site->source = a->route.source ? (char *)a->route.source->name.ptr : NULL;
     queue_self(runner->queue, runner->config, &self);
     e = route_find_hosts(runner->config, &self, &runner->arena, &walk->route,
                          (uint64_t)clock_steady(), &walk->hosts);
     if (e || walk->hosts.answer.code)
         return e;
-    walk->items = arena_new_array(&runner->arena, struct walk_host, walk->hosts.count);
     attempt_know_provider(a, &walk->hosts);
-    e = walk->items ? OK : ERR_LIMIT;
     a->mx_secure = walk->hosts.secure;
-    if (!e)
-        e = attempt_find_policy(a, &walk->hosts);
-    if (e)
+    e = attempt_find_policy(a, &walk->hosts);
+    runner->site->key = walk->hosts.site;
+    return e;
+}
+
+/* False in *GOES: the way ends here. */
+WAITS static enum err
+find_way(struct attempt *a, const struct walk_wish *wish, struct walk *walk, bool *goes)
+{
+    struct route *route = &walk->route;
+    char key[ROUTE_KEY_MAX];
+    enum err e = ask_rules(a, wish, walk);
+
+    *goes = !e && !walk_is_stopped(walk) && is_smtp(route);
+    if (!*goes)
         return e;
+    e = find_hosts(a, walk);
+    if (!e && !walk->hosts.answer.code) {
+        memcpy(key, route->key, sizeof(key));
+        e = ask_rules(a, wish, walk);
+        if (!e && strcmp(key, route->key) != 0 && is_smtp(route))
+            e = find_hosts(a, walk);
+    }
+    *goes = !e && !walk->hosts.answer.code && !walk_is_stopped(walk) && is_smtp(route);
+    return e;
+}
+
+WAITS static enum err
+walk_along(struct attempt *a, const struct walk_wish *wish, walk_told told, void *arg,
+           struct walk *walk)
+{
+    struct runner *runner = a->runner;
+    bool goes = false;
+    enum err e = route_choose(runner->config, runner->queue->accounts, &runner->arena, &wish->facts,
+                              &walk->route);
+
+    if (!e)
+        e = find_way(a, wish, walk, &goes);
+    if (e || !goes)
+        return e;
+    walk->items = arena_new_array(&runner->arena, struct walk_host, walk->hosts.count);
+    if (!walk->items)
+        return ERR_LIMIT;
     walk->sts = a->sts;
     if (told)
         told(arg, walk, NULL);

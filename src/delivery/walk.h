@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "delivery/queue/queue.h"
 #include "delivery/route.h"
+#include "delivery/rules/standing.h"
 #include "delivery/secure/secure.h"
 #include "mail/envelope.h"
 #include "protocols/smtp/client.h"
@@ -19,7 +20,8 @@
 
 enum {
     WALK_STAGES_MAX = 16,
-    WALK_TEXT_MAX = 700
+    WALK_TEXT_MAX = 700,
+    WALK_RULE_MAX = 1400
 };
 
 struct walk_wish {
@@ -70,14 +72,19 @@ struct walk_host {
 struct walk {
     struct route route;
     struct route_hosts hosts;
-    const struct sts_known *sts; /* What is known of an MTA-STS policy; NULL: nobody asked. */
+    struct standing_verdict rule;   /* The standing rule that decides about such mail, */
+    char rule_words[WALK_RULE_MAX]; /* and who made it, why, until when; empty: none decides. */
+    const struct sts_known *sts;    /* What is known of an MTA-STS policy; NULL: nobody asked. */
     struct walk_host *items;
     size_t count;
     enum walk_end end;
     enum walk_problem problem;
-    char verdict[2 * WALK_TEXT_MAX];
+    char verdict[WALK_RULE_MAX + WALK_TEXT_MAX];
     char cure[WALK_TEXT_MAX]; /* Empty: nothing needs to be done. */
 };
+
+/* Whether its rule keeps or returns the mail, so that nothing is connected to. */
+bool walk_is_stopped(const struct walk *walk);
 
 /* Hears of the way when its hosts are known (HOST is NULL), then of each host as it is done with.
  */

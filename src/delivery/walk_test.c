@@ -118,6 +118,7 @@ story_none(struct world *world)
     sim_dns_fail("lame.example", DNS_TEMPORARY);
     walk = go(world, "bob@lame.example", TLS_AS_USUAL, true);
     CHECK(walk->end == WALK_LATER && says(walk->verdict, "would wait and be tried again: 451"));
+    CHECK(walk->problem == WALK_BETWEEN && says(walk->cure, "our resolver"));
     walk = go(world, "ann@here.example", TLS_AS_USUAL, true);
     CHECK(walk->end == WALK_UNTRIED && walk->route.kind == ROUTE_LOCAL);
 }
@@ -145,6 +146,57 @@ what_requires_tls_would_come_back(void)
     in_world(story_required, plain_config);
 }
 
+static uint32_t
+rule(struct world *world, enum standing_kind kind, enum standing_fact fact, const char *value)
+{
+    struct standing_rule made = {
+        .kind = kind, .reason = S("test"), .actor = S("root"), .until = clock_now() + HOURS(1)
+    };
+    struct why why = {};
+    uint32_t id = 0;
+
+    made.values[fact] = str_from(value);
+    if (kind == STANDING_REROUTE)
+        made.route = S("smtp://198.51.100.2");
+    CHECK(queue_rule_add(world->queue, &made, &id, &why) == OK);
+    return id;
+}
+
+static void
+story_rules(struct world *world)
+{
+    static const struct {
+        enum standing_kind kind;
+        enum standing_fact fact;
+        const char *value;
+        enum walk_end end;
+        const char *verdict;
+    } table[] = {
+        { STANDING_HOLD, FACT_DOMAIN, "there.example", WALK_LATER, "be held by rule 1 (hold" },
+        { STANDING_SUSPEND, FACT_SITE, "mx.there.example", WALK_LATER, "suspended by rule 2" },
+        { STANDING_BOUNCE, FACT_LANE, "personal", WALK_RETURNS, "come back" },
+        { STANDING_REROUTE, FACT_DOMAIN, "there.example", WALK_TAKES, "delivered to 198.51" },
+        { STANDING_REROUTE, FACT_SITE, "mx.there.example", WALK_TAKES, "delivered to 198.51" },
+    };
+    struct hop *hop = hop_at(world, 0, "198.51.100.1");
+    struct hop *other = hop_at(world, 1, "198.51.100.2");
+
+    for (size_t i = 0; i < COUNT_OF(table); i++) {
+        uint32_t id = rule(world, table[i].kind, table[i].fact, table[i].value);
+        const struct walk *walk = go(world, "bob@there.example", TLS_AS_USUAL, true);
+        CHECK(walk->end == table[i].end && says(walk->verdict, table[i].verdict));
+        CHECK(says(walk->rule_words, "test, by root, until 2"));
+        CHECK(queue_rule_remove(world->queue, id) == OK);
+    }
+    CHECK(hop->connections == 0 && other->connections == 2);
+}
+
+static void
+standing_rules_decide_as_they_do_for_mail(void)
+{
+    in_world(story_rules, plain_config);
+}
+
 static struct walk_host
 host_of(enum secure_by by, enum smtp_stage stage)
 {
@@ -169,7 +221,8 @@ each_failure_has_an_owner_and_a_cure(void)
     } table[] = {
         { SECURE_BY_NOTHING, SMTP_STAGE_CONNECT, WALK_BETWEEN, "port 25" },
         { SECURE_BY_NOTHING, SMTP_STAGE_GREETING, WALK_BETWEEN, "no mail server" },
-        { SECURE_BY_DANE, SMTP_STAGE_TLS, WALK_THEIRS, "TLSA" },
+        { SECURE_BY_DANE, SMTP_STAGE_TLS, WALK_THEIRS, "do not fit" },
+        { SECURE_BY_DANE, SMTP_STAGE_STARTTLS, WALK_THEIRS, "no STARTTLS" },
         { SECURE_BY_STS, SMTP_STAGE_TLS, WALK_THEIRS, "MTA-STS" },
         { SECURE_BY_RULE, SMTP_STAGE_STARTTLS, WALK_OURS, "a rule of yours" },
         { SECURE_BY_RELAY, SMTP_STAGE_TLS, WALK_OURS, "relay's URL" },
@@ -198,6 +251,7 @@ main(void)
     RUN(the_first_host_that_fails_is_named_and_nothing_is_remembered);
     RUN(no_host_is_a_verdict_too);
     RUN(what_requires_tls_would_come_back);
+    RUN(standing_rules_decide_as_they_do_for_mail);
     RUN(each_failure_has_an_owner_and_a_cure);
     arena_done(&arena);
     return check_end();

@@ -206,6 +206,15 @@ advice_of(const struct walk_host *item)
     case SMTP_STAGE_AUTH:
         return (struct advice){ WALK_OURS, "the login at the relay fails: see its user and "
                                            "password_file" };
+    case SMTP_STAGE_STARTTLS:
+        if (item->plan.by == SECURE_BY_DANE)
+            return (struct advice){
+                WALK_THEIRS,
+                "the host has TLSA records, but offers no STARTTLS: tell its postmaster; mail "
+                "waits and is tried again, and a rule (outpost rule add tls domain:... --level "
+                "plain --for 1d) lets it go without"
+            };
+        return advice_of_demand(item->plan.by);
     default:
         return advice_of_demand(item->plan.by);
     }
@@ -259,6 +268,13 @@ judge_untaken(struct walk *walk)
     set_cure(walk, item);
 }
 
+/* Nobody answered: our resolver, the domain's servers, or what is between. */
+static bool
+is_silence(const struct route_answer *answer)
+{
+    return str_eq(str_from(answer->enhanced), S("4.4.3"));
+}
+
 static void
 judge_answer(struct walk *walk, const struct route_answer *answer, enum walk_problem problem)
 {
@@ -272,8 +288,32 @@ judge_answer(struct walk *walk, const struct route_answer *answer, enum walk_pro
                    answer->code >= 500
                        ? "is the address right?  If it is, the DNS of its domain is "
                          "not as mail needs it"
-                       : "the DNS of the domain does not answer well: if other "
-                         "domains fail as well, see the options dns");
+                       : "the DNS does not answer well: if other domains fail as "
+                         "well, it is our resolver, see the options dns; if not, it "
+                         "is the DNS of the domain");
+}
+
+bool
+walk_is_stopped(const struct walk *walk)
+{
+    return walk->rule_words[0] && walk->rule.kind <= STANDING_BOUNCE;
+}
+
+static void
+judge_stopped(struct walk *walk)
+{
+    static const char *const words[] = {
+        [STANDING_HOLD] = "Mail would be held by",
+        [STANDING_SUSPEND] = "Mail would wait, suspended by",
+        [STANDING_BOUNCE] = "Mail would come back to its sender by",
+    };
+
+    walk->end = walk->rule.kind == STANDING_BOUNCE ? WALK_RETURNS : WALK_LATER;
+    walk->problem = WALK_OURS;
+    (void)snprintf(walk->verdict, sizeof(walk->verdict), "%s %s", words[walk->rule.kind],
+                   walk->rule_words);
+    (void)snprintf(walk->cure, sizeof(walk->cure), "'outpost rule rm %u' ends the rule",
+                   walk->rule.rule);
 }
 
 void
@@ -281,16 +321,20 @@ walk_judge(const struct walk_wish *wish, struct walk *walk)
 {
     const struct walk_host *taker = first_that(walk, WALK_TAKES);
 
-    if (walk->route.kind == ROUTE_NONE)
+    if (walk_is_stopped(walk))
+        judge_stopped(walk);
+    else if (walk->route.kind == ROUTE_NONE)
         judge_answer(walk, &walk->route.answer, WALK_OURS);
     else if (walk->hosts.answer.code)
-        judge_answer(walk, &walk->hosts.answer, WALK_THEIRS);
+        judge_answer(walk, &walk->hosts.answer,
+                     is_silence(&walk->hosts.answer) ? WALK_BETWEEN : WALK_THEIRS);
     else if (taker)
         judge_taken(walk, taker);
     else if (walk->count > 0 && wish->connects)
         judge_untaken(walk);
     else if (walk->route.kind != ROUTE_LOCAL)
-        (void)snprintf(walk->verdict, sizeof(walk->verdict), "%s",
+        (void)snprintf(walk->verdict, sizeof(walk->verdict), "%s%s%s",
                        wish->connects ? "Such a next hop can only be tried with a message"
-                                      : "Nothing was connected to");
+                                      : "Nothing was connected to",
+                       walk->rule_words[0] ? "; the way is chosen by " : "", walk->rule_words);
 }

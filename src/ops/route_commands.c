@@ -232,6 +232,12 @@ tell_way(struct telling *telling, const struct walk *walk)
     struct buf text;
 
     buf_init(&text, EXPLANATION_MAX);
+    if (walk->rule_words[0]) {
+        buf_addf(&text, "It goes another way by %s", walk->rule_words);
+        json_put_text(control_row(telling->call), "text", buf_str(&text));
+        tell_row(telling);
+        buf_clear(&text);
+    }
     if (policy_line(walk->sts, &text)) {
         json_put_text(control_row(telling->call), "text", buf_str(&text));
         tell_row(telling);
@@ -262,6 +268,8 @@ put_walk(struct control_call *call, const struct walk_wish *wish, const struct w
     json_put_text(writer, "address", wish->facts.recipient);
     json_put_bool(writer, "deliverable", is_judged ? walk->end == WALK_TAKES : leads);
     json_put_text(writer, "explanation", explanation);
+    if (walk->rule_words[0])
+        json_put_text(writer, "rule", str_from(walk->rule_words));
     json_put_bool(writer, "mx_dnssec", walk->hosts.secure);
     if (walk->sts)
         put_policy(writer, walk->sts);

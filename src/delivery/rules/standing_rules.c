@@ -174,12 +174,34 @@ slow(struct obeying *o, struct schedule_row *row)
     return false;
 }
 
+/* The one question, of deliveries and of walks: which rule decides about mail for ADDRESS. */
+static bool
+match(struct standing *standing, struct standing_facts *facts, str address, instant now,
+      struct standing_verdict *verdict)
+{
+    facts->values[FACT_DOMAIN] = domain_of(address);
+    return standing_match(standing, facts, now, verdict);
+}
+
+bool
+attempt_match_rule(const struct attempt *a, str address, struct standing_verdict *verdict)
+{
+    struct standing *standing = a->runner->queue->standing;
+    struct standing_facts facts;
+
+    if (standing_is_empty(standing))
+        return false;
+    fill_facts(a, &facts);
+    return match(standing, &facts, address, clock_now(), verdict);
+}
+
 /* True when ROW has left the attempt. */
 static bool
 obey(struct obeying *o, struct schedule_row *row)
 {
-    o->facts.values[FACT_DOMAIN] = domain_of(o->a->envelope.recipients[row->index].address);
-    if (row->exempt || !standing_match(o->standing, &o->facts, o->now, &o->verdict))
+    str address = o->a->envelope.recipients[row->index].address;
+
+    if (row->exempt || !match(o->standing, &o->facts, address, o->now, &o->verdict))
         return false;
     switch (o->verdict.kind) {
     case STANDING_HOLD:
