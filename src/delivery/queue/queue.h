@@ -85,7 +85,8 @@ void queue_stats(struct queue *queue, struct queue_stats *stats);
  *   state:scheduled|ready|running|held  age:>2h  age:<30m  attempts:>=3  rule:NUMBER
  *   site:HOST  provider:NAME  source:NAME  lane:NAME  route:TEXT
  *   class:NAME  cluster:ID  cluster:421-4.7.28      of the last answer
- * An ADDRESS may be whole, "@domain", or a part; "<>" sends reports.  not:WORD turns a word round. */
+ * An ADDRESS may be whole, "@domain", or a part; "<>" sends reports.  not:WORD turns a word round.
+ * U-labels and A-labels of a domain are the same. */
 enum {
     QUEUE_QUERY_WORDS = 16,
     QUEUE_WORD_MAX = 1000

@@ -10,6 +10,7 @@
 #include "delivery/rules/classify.h"
 #include "delivery/queue/cluster.h"
 #include "delivery/route.h"
+#include "formats/address.h"
 
 #include <string.h>
 
@@ -59,6 +60,19 @@ read_text(str text, struct queue_term *term)
 {
     (void)term;
     return text.len > 0 && text.len <= QUEUE_WORD_MAX;
+}
+
+static bool
+read_domain(str text, struct queue_term *term)
+{
+    return read_text(text, term) && (domain_is_valid(text) || domain_literal_parse(text, NULL));
+}
+
+/* Only of "@domain" it is known that it must be one. */
+static bool
+read_address(str text, struct queue_term *term)
+{
+    return str_starts(text, S("@")) ? read_domain(str_skip(text, 1), term) : read_text(text, term);
 }
 
 static bool
@@ -155,10 +169,10 @@ static const struct {
     const char *example;
 } words[] = {
     { "id",       QUEUE_ID,       read_id,      "id:01J..." },
-    { "to",       QUEUE_TO,       read_text,    "to:@example.org" },
-    { "from",     QUEUE_FROM,     read_text,    "from:ann@example.org" },
-    { "domain",   QUEUE_DOMAIN,   read_text,    "domain:example.org" },
-    { "account",  QUEUE_ACCOUNT,  read_text,    "account:shop@example.org" },
+    { "to",       QUEUE_TO,       read_address, "to:@example.org" },
+    { "from",     QUEUE_FROM,     read_address, "from:ann@example.org" },
+    { "domain",   QUEUE_DOMAIN,   read_domain,  "domain:example.org" },
+    { "account",  QUEUE_ACCOUNT,  read_address, "account:shop@example.org" },
     { "state",    QUEUE_STATE,    read_state,   "state:held, or scheduled, ready, running" },
     { "age",      QUEUE_AGE,      read_age,     "age:>2h" },
     { "site",     QUEUE_SITE,     read_text,    "site:mx.example.org" },
@@ -235,15 +249,20 @@ queue_query_parse(str text, struct queue_query *query, struct why *why)
 
 /* --- Matching. */
 
-/* "ann@example.org" whole, "@example.org" at the end, anything else anywhere. */
+/* Addresses stand in the envelope as they were given: with U-labels or A-labels. */
 static bool
-address_matches(str address, str wanted)
+domain_eq(str a, str b)
 {
-    if (str_starts(wanted, S("@")))
-        return str_ends_nocase(address, wanted);
-    if (str_find(wanted, '@') > 0)
-        return str_eq_nocase(address, wanted);
-    return wanted.len == 0 || str_find_nocase(address, wanted) >= 0;
+    struct arena arena;
+    bool same;
+
+    if (str_eq_nocase(a, b) || (str_is_ascii(a) && str_is_ascii(b)))
+        return str_eq_nocase(a, b);
+    arena_init(&arena, 4096);
+    same = domain_to_alabel(a, &arena, &a) == OK && domain_to_alabel(b, &arena, &b) == OK &&
+           str_eq(a, b);
+    arena_done(&arena);
+    return same;
 }
 
 static bool
@@ -251,7 +270,20 @@ domain_matches(str address, str wanted)
 {
     ssize_t at = str_find_last(address, '@');
 
-    return at >= 0 && str_eq_nocase(str_skip(address, (size_t)at + 1), wanted);
+    return at >= 0 && domain_eq(str_skip(address, (size_t)at + 1), wanted);
+}
+
+/* "ann@example.org" whole, "@example.org" at the end, anything else anywhere. */
+static bool
+address_matches(str address, str wanted)
+{
+    ssize_t at = str_find_last(wanted, '@');
+
+    if (at < 0)
+        return wanted.len == 0 || str_find_nocase(address, wanted) >= 0;
+    return (at == 0 || str_eq_nocase(str_head(address, (size_t)MAX(str_find_last(address, '@'), 0)),
+                                     str_head(wanted, (size_t)at))) &&
+           domain_matches(address, str_skip(wanted, (size_t)at + 1));
 }
 
 static bool

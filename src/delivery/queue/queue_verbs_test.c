@@ -290,7 +290,10 @@ story_words(struct world *world)
         { "lane:personal", 2 },
         { "not:lane:personal", 0 },
         { "rule:0", 2 },
-        { "from:@sender.example", 2 },
+        { "from:@sender.example", 1 },
+        { "from:@M\xc3\xbcnchen.example", 1 },
+        { "from:me@m\xc3\xbcnchen.example", 1 },
+        { "not:from:me@m\xc3\xbcnchen.example", 1 },
         { "from:<>", 0 },
         { "msgid:nobody", 0 },
     };
@@ -300,7 +303,7 @@ story_words(struct world *world)
     (void)hop_at(world, 0, "198.51.100.1");
     sim_network_fault(addr_of("198.51.100.2"), SIM_FAULT_REFUSE);
     post(world, "me@sender.example", "u451@there.example", 0);
-    post(world, "me@sender.example", "bob@other.example", 0);
+    post(world, "me@xn--mnchen-3ya.example", "bob@other.example", 0);
     sim_advance(SECONDS(5));
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         size_t found;
@@ -399,6 +402,9 @@ queries_that_make_no_sense_say_how(void)
 
     CHECK(queue_query_parse(S("colour:red"), &query, &why) == ERR_SYNTAX);
     CHECK(str_find_str(str_from(why.text), S("domain:")) >= 0);
+    CHECK(queue_query_parse(S("domain:a..example"), &query, &why) == ERR_SYNTAX);
+    CHECK(queue_query_parse(S("to:@a..example"), &query, &why) == ERR_SYNTAX);
+    CHECK(queue_query_parse(S("domain:M\xc3\xbcnchen.example"), &query, &why) == OK);
     CHECK(queue_query_parse(S("age:2h"), &query, &why) == ERR_SYNTAX);
     CHECK(queue_query_parse(S("size:5M"), &query, &why) == ERR_SYNTAX);
     CHECK(queue_query_parse(S("lane:fast"), &query, &why) == ERR_SYNTAX);
