@@ -171,13 +171,3 @@ suppressed_expire(struct db_conn *conn, instant now, instant forget_before, size
                   " WHERE NOT in_force AND expires > 0 AND expires <= ?1 LIMIT ?2)",
                   db_int(forget_before), db_int((int64_t)max));
 }
-
-enum err
-suppressed_count(struct db_conn *conn, int64_t *count)
-{
-    struct db_stmt *stmt = db_query(conn, "SELECT count(*) FROM suppression WHERE in_force");
-
-    *count = db_step(stmt) ? db_column_int(stmt, 0) : 0;
-    db_reset(stmt);
-    return db_error(conn);
-}

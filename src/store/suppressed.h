@@ -64,5 +64,3 @@ enum err suppressed_mask(struct db_conn *conn, str address, str scope, instant n
  * at most MAX rows, told to FN. */
 enum err suppressed_expire(struct db_conn *conn, instant now, instant forget_before, size_t max,
                            bool (*fn)(void *arg, const struct suppressed_row *row), void *arg);
-/* How many are in force. */
-enum err suppressed_count(struct db_conn *conn, int64_t *count);

@@ -469,20 +469,6 @@ keyring_close(struct keyring *keyring)
     free(keyring);
 }
 
-enum err
-keyring_reload(struct keyring *keyring, struct why *why)
-{
-    struct ring *ring;
-    enum err e;
-
-    pthread_mutex_lock(&keyring->changes);
-    e = load(keyring, keyring->ring, &ring, why);
-    if (!e)
-        show(keyring, ring);
-    pthread_mutex_unlock(&keyring->changes);
-    return e;
-}
-
 /* --- Changes. */
 
 /* Letters, digits and hyphens between dots: RFC 6376 3.1, and a part of a file's name here. */

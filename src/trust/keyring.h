@@ -55,8 +55,6 @@ struct key_info {
  */
 enum err keyring_open(const char *dir, struct keyring **keyring, struct why *why);
 void keyring_close(struct keyring *keyring); /* NULL is fine. */
-/* Reads DIR again: another process has changed it. */
-enum err keyring_reload(struct keyring *keyring, struct why *why);
 
 /* A new key in KEY_NEW.  ERR_EXISTS; ERR_SYNTAX: no domain or selector; ERR_UNSUPPORTED: no such
  * algorithm; ERR_LIMIT. */

@@ -454,6 +454,26 @@ queue_add(struct queue *queue, const struct envelope *envelope)
     arena_done(&arena);
 }
 
+enum err
+queue_post(struct queue *queue, const struct envelope *envelope, str message)
+{
+    OWN(draft) draft = NULL;
+    struct buf encoded;
+    enum err e;
+
+    buf_init(&encoded, SPOOL_ENVELOPE_MAX);
+    envelope_encode(envelope, &encoded);
+    e = draft_begin(queue->spool, &draft);
+    if (!e)
+        e = draft_write(draft, message);
+    if (!e)
+        e = draft_commit(&draft, envelope->id, buf_str(&encoded));
+    buf_done(&encoded);
+    if (!e)
+        queue_add(queue, envelope);
+    return e;
+}
+
 void
 queue_expect(void *arg, uint64_t messages)
 {

@@ -67,6 +67,9 @@ void queue_reload(struct queue *queue, const struct config *config, struct shapi
 /* A message was committed to the spool with this envelope: schedule its recipients.  From any
  * loop; does not wait. Copies what it needs. */
 void queue_add(struct queue *queue, const struct envelope *envelope);
+/* A message that was written here: MESSAGE, which follows the envelope's prefix, into the spool, and
+ * then as queue_add().  Durable when it returns OK; the errors of a commit. */
+WAITS enum err queue_post(struct queue *queue, const struct envelope *envelope, str message);
 
 /* Who we are, for loops: valid as long as the queue and its configuration. */
 void queue_self(struct queue *queue, const struct config *config, struct route_self *self);

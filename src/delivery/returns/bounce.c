@@ -220,21 +220,8 @@ post(struct queue *queue, const struct envelope *about, msgid id, str message, s
         .recipients = &recipient,
         .recipient_count = 1,
     };
-    OWN(draft) draft = NULL;
-    struct buf encoded;
-    enum err e;
 
-    buf_init(&encoded, SPOOL_ENVELOPE_MAX);
-    envelope_encode(&envelope, &encoded);
-    e = draft_begin(queue->spool, &draft);
-    if (!e)
-        e = draft_write(draft, message);
-    if (!e)
-        e = draft_commit(&draft, id, buf_str(&encoded));
-    buf_done(&encoded);
-    if (!e)
-        queue_add(queue, &envelope);
-    return e;
+    return queue_post(queue, &envelope, message);
 }
 
 static void

@@ -348,22 +348,8 @@ post_mail(const struct sender *sender, msgid id, const struct tls_identity *iden
         .recipients = &recipient,
         .recipient_count = 1,
     };
-    struct queue *queue = sender->queue;
-    OWN(draft) draft = NULL;
-    struct buf encoded;
-    enum err e;
 
-    buf_init(&encoded, SPOOL_ENVELOPE_MAX);
-    envelope_encode(&envelope, &encoded);
-    e = draft_begin(queue->spool, &draft);
-    if (!e)
-        e = draft_write(draft, message);
-    if (!e)
-        e = draft_commit(&draft, id, buf_str(&encoded));
-    buf_done(&encoded);
-    if (!e)
-        queue_add(queue, &envelope);
-    return e;
+    return queue_post(sender->queue, &envelope, message);
 }
 
 WAITS static enum err
